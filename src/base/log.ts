@@ -1,0 +1,21 @@
+import { type DestinationStream, type Logger, pino } from 'pino'
+import pretty from 'pino-pretty'
+
+export type { Logger } from 'pino'
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** JSON lines on standard error, or readable lines where that is a terminal. */
+export function createLog(level: LogLevel, name: string): Logger {
+  const options = { level, name, serializers: { err: serializeError } }
+  if (!process.stderr.isTTY) return pino(options, pino.destination(2))
+  return pino(options, pretty({ destination: 2, sync: true, ignore: 'pid,hostname' }) as DestinationStream)
+}
+
+/** pino's own serializer with the fields of NetloomError, all the way down the causes. */
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { name, message, stack, cause, ...fields } = error as Error & Record<string, unknown>
+  return { name, message, ...fields, stack, ...(cause === undefined ? {} : { cause: serializeError(cause) }) }
+}

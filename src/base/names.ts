@@ -1,0 +1,45 @@
+/**
+ * Every name, number and priority that netloom leaves in a kernel or on a disk. Whatever carries one of these is
+ * ours; nothing else is ever changed, and `netloom uninstall` removes exactly these.
+ */
+
+/** The bridge that pods of a node are attached to. */
+export const BRIDGE = 'netloom0'
+
+/** Host ends of pods' veth pairs: this prefix and 11 hexadecimal digits, 15 characters in all (IFNAMSIZ less one). */
+export const VETH_PREFIX = 'nlm-'
+
+/**
+ * Own routing protocol number (`proto` of `ip route`). <linux/rtnetlink.h> leaves 5 to 255 to user space;
+ * /etc/iproute2/rt_protos of iproute2 6.x knows no 110.
+ */
+export const ROUTE_PROTOCOL = 110
+
+/** Link group into which links are put that one request is to delete; the kernel's default group is 0. */
+export const DOOMED_LINK_GROUP = 0x6e6c6d
+
+/** nftables tables: one for Services per family (`ip`, `ip6`), one for masquerade in `inet`. */
+export const SERVICES_TABLE = 'netloom-services'
+export const MASQUERADE_TABLE = 'netloom-masquerade'
+
+/**
+ * Chain priorities of nftables (<linux/netfilter_ipv4.h>, NF_IP_PRI_*).
+ * - dstnat: the standard place of DNAT; kube-proxy uses it as well, and a packet that one of the two translated is
+ *   left alone by the other, because conntrack allows one DNAT for a flow.
+ * - srcnat: the standard place of masquerade. Services' hairpin goes first, so that the general rule for traffic
+ *   that leaves the pod networks never judges a flow which has been masqueraded.
+ * - filter: the standard place; packets for an unknown port of a Service are rejected before policies see them.
+ */
+export const PRIORITY = { dstnat: -100, hairpin: 99, srcnat: 100, reject: -1 } as const
+
+/** Where the agent listens, unless told otherwise. */
+export const DEFAULT_SOCKET = '/run/netloom/agent.sock'
+
+/**
+ * Where leases are kept. Below /run because a lease lives as long as the network namespace of its pod: it survives
+ * the agent and goes with the boot, as the namespaces do.
+ */
+export const DEFAULT_STATE_DIR = '/run/netloom/state'
+
+/** The interface in a pod when the runtime names none. */
+export const DEFAULT_POD_INTERFACE = 'eth0'

@@ -1,0 +1,120 @@
+import { type Family, IPV6 } from '../base/family.js'
+import { type Cidr, familyOf, parseCidr } from '../base/ip.js'
+import { ADDR_GEN_MODE, RT_SCOPE, RTPROT } from '../codec/rtnl/constants.js'
+import { type Lease, macOf } from '../model/lease.js'
+import { gatewayOf } from '../model/podnetwork.js'
+import { type Op } from '../ops/op.js'
+import { NetloomError } from '../base/errors.js'
+
+/** What an attachment is made of, beside its lease. */
+export interface AttachmentPlan {
+  readonly lease: Lease
+  readonly bridge: { readonly name: string; readonly index: number }
+  /** The node's pod networks, one per family. */
+  readonly subnets: readonly Cidr[]
+  /** Bytes. */
+  readonly mtu: number
+}
+
+/** The pod's MAC address: that of its first address. */
+export function podMac({ addresses: [first] }: Lease): string {
+  if (first === undefined) throw new NetloomError('internal', 'a lease without addresses')
+  return macOf(first)
+}
+
+/**
+ * The node's side: a veth pair whose far end is made inside the pod's namespace, the near end an isolated port of the
+ * bridge. Isolated ports exchange nothing with one another, so every packet between pods passes the node's IP stack,
+ * where Services and policies are.
+ * @param netnsFd open descriptor of the pod's namespace
+ */
+export function planHostSide({ lease, bridge, mtu }: AttachmentPlan, netnsFd: number): Op[] {
+  const name = lease.hostInterface
+  const mac = podMac(lease)
+  return [
+    {
+      kind: 'link.add',
+      link: {
+        kind: 'veth',
+        name,
+        mtu,
+        master: bridge.index,
+        peer: { name: lease.ifname, mac, mtu, netnsFd },
+      },
+    },
+    // The near end is a port and nothing else: without an address of its own it also sends no neighbour discovery.
+    { kind: 'link.set', name, changes: { addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
+    { kind: 'port.set', name, port: { isolated: true } },
+    ...neighbours({ lease, bridge }).map((neighbour): Op => ({ kind: 'neighbour.replace', neighbour })),
+  ]
+}
+
+/** The node knows its pods' MAC addresses, and need not ask them. */
+const neighbours = ({ lease, bridge }: Pick<AttachmentPlan, 'lease' | 'bridge'>) =>
+  lease.addresses.map((address) => ({
+    family: familyOrThrow(address),
+    address,
+    device: bridge.name,
+    mac: podMac(lease),
+  }))
+
+/** Undoes {@link planHostSide}; what is gone already is no error. */
+export function planDetach(lease: Lease, bridge: { readonly name: string }): Op[] {
+  const name = lease.hostInterface
+  return [{ kind: 'link.delete', name }, ...planForget(lease, bridge)]
+}
+
+/** What is left on the node when the link of an attachment is gone. */
+export const planForget = (lease: Lease, { name }: { readonly name: string }): Op[] =>
+  neighbours({ lease, bridge: { name, index: 0 } }).map((neighbour): Op => ({ kind: 'neighbour.delete', neighbour }))
+
+/**
+ * The pod's side, to be applied in its namespace: the address alone, without a network around it, and everything
+ * through the gateway.
+ */
+export function planPodSide({ lease, subnets }: AttachmentPlan): Op[] {
+  const device = lease.ifname
+  return [
+    ...sysctls(lease),
+    { kind: 'link.set', name: device, changes: { up: true } },
+    ...lease.addresses.map((address): Op => {
+      const family = familyOrThrow(address)
+      return { kind: 'address.add', address: { family, address, prefix: family.bits, device, noDad: family === IPV6 } }
+    }),
+    ...lease.addresses.flatMap((address) => podRoutes(familyOrThrow(address), gatewayFor(address, subnets), device)),
+  ]
+}
+
+function podRoutes(family: Family, gateway: string, device: string): Op[] {
+  const protocol = RTPROT.STATIC
+  const onLink = { family, address: gateway, prefix: family.bits }
+  return [
+    { kind: 'route.replace', route: { destination: onLink, device, protocol, scope: linkScope(family) } },
+    { kind: 'route.replace', route: { destination: parseCidr(family.everything), gateway, device, protocol } },
+  ]
+}
+
+/** IPv6 routes have no scope. */
+const linkScope = (family: Family): number => (family === IPV6 ? RT_SCOPE.UNIVERSE : RT_SCOPE.LINK)
+
+/** Some runtimes make namespaces with IPv6 turned off; and a router that advertises itself in a pod is an attacker. */
+const sysctls = ({ addresses, ifname }: Lease): Op[] =>
+  addresses.some((address) => familyOf(address) === IPV6)
+    ? [
+        { kind: 'sysctl.set', path: `net/ipv6/conf/${ifname}/disable_ipv6`, value: '0' },
+        { kind: 'sysctl.set', path: `net/ipv6/conf/${ifname}/accept_ra`, value: '0' },
+      ]
+    : []
+
+/** The gateway of the pod network that an address is from. */
+export function gatewayFor(address: string, subnets: readonly Cidr[]): string {
+  const subnet = subnets.find(({ family }) => family === familyOf(address))
+  if (subnet === undefined) throw new NetloomError('internal', `no pod network for ${address}`)
+  return gatewayOf(subnet)
+}
+
+function familyOrThrow(address: string): Family {
+  const family = familyOf(address)
+  if (family === undefined) throw new NetloomError('internal', `'${address}' is not an address`)
+  return family
+}

@@ -1,0 +1,79 @@
+import { type Request } from '../request.js'
+import { FLAG, type Message } from '../wire.js'
+import { CHAIN_ATTR, HOOK, HOOK_ATTR, type HookName, MESSAGE, VERDICT } from './constants.js'
+import { readAttributes, readFamily, type Table, tableRequest, tableText } from './table.js'
+
+/** A chain; with `base`, one that the kernel calls at a hook. */
+export interface Chain {
+  readonly name: string
+  readonly base?: BaseChain
+}
+
+export interface BaseChain {
+  readonly type: 'nat' | 'filter'
+  readonly hook: HookName
+  readonly priority: number
+}
+
+/** Creates the chain; harmless where it exists with the same hook. The policy of base chains is accept. */
+export const addChain = (table: Table, { name, base }: Chain): Request =>
+  tableRequest({
+    type: MESSAGE.NEWCHAIN,
+    flags: FLAG.CREATE,
+    table,
+    operation: `create chain ${tableText(table)} ${name}`,
+    body: (writer) => {
+      writer.attrString(CHAIN_ATTR.NAME, name)
+      if (base === undefined) return
+      writer.attrString(CHAIN_ATTR.TYPE, base.type).attrBe32(CHAIN_ATTR.POLICY, VERDICT.accept)
+      const hook = writer.nest(CHAIN_ATTR.HOOK)
+      writer
+        .attrBe32(HOOK_ATTR.NUMBER, HOOK[base.hook])
+        .attrBe32(HOOK_ATTR.PRIORITY, base.priority >>> 0)
+        .end(hook)
+    },
+  })
+
+export const deleteChain = (table: Table, name: string): Request =>
+  tableRequest({
+    type: MESSAGE.DELCHAIN,
+    table,
+    operation: `delete chain ${tableText(table)} ${name}`,
+    body: (writer) => writer.attrString(CHAIN_ATTR.NAME, name),
+  })
+
+export const dumpChains = (table: Table): Request =>
+  tableRequest({ type: MESSAGE.GETCHAIN, table, operation: `list chains of ${tableText(table)}` })
+
+const HOOK_NAMES = new Map(Object.entries(HOOK).map(([name, number]) => [number as number, name as HookName]))
+
+/** The chain and its table; undefined where it is in a family or at a hook that netloom does not use. */
+export function decodeChain(message: Message): { table: Table; chain: Chain } | undefined {
+  const family = readFamily(message)
+  const attributes = readAttributes(message)
+  const table = attributes.string(CHAIN_ATTR.TABLE)
+  const name = attributes.string(CHAIN_ATTR.NAME)
+  if (family === undefined || table === undefined || name === undefined) return undefined
+  const at = attributes.nested(CHAIN_ATTR.HOOK)
+  if (at === undefined) return { table: { family, name: table }, chain: { name } }
+  const hook = HOOK_NAMES.get(at.be32(HOOK_ATTR.NUMBER) ?? -1)
+  const type = attributes.string(CHAIN_ATTR.TYPE)
+  if (hook === undefined || (type !== 'nat' && type !== 'filter')) return undefined
+  const priority = (at.be32(HOOK_ATTR.PRIORITY) ?? 0) | 0
+  return { table: { family, name: table }, chain: { name, base: { type, hook, priority } } }
+}
+
+const STANDARD_PRIORITY: readonly (readonly [string, number])[] = [
+  ['dstnat', -100],
+  ['filter', 0],
+  ['srcnat', 100],
+]
+
+const priorityText = (priority: number): string =>
+  STANDARD_PRIORITY.find(([, value]) => value === priority)?.[0] ?? String(priority)
+
+/** The chain's declaration in nft's grammar, what stands between its braces. */
+export const chainText = ({ base }: Chain): string =>
+  base === undefined
+    ? ''
+    : `type ${base.type} hook ${base.hook} priority ${priorityText(base.priority)}; policy accept;`

@@ -1,0 +1,164 @@
+import { Attributes, attributes } from '../attr.js'
+import { type Request } from '../request.js'
+import { FLAG, type Message, type Writer } from '../wire.js'
+import { DATA_ATTR, ELEM_ATTR, ELEM_INTERVAL_END, ELEM_LIST_ATTR, LIST_ELEM, MESSAGE } from './constants.js'
+import { type SetSpec } from './set.js'
+import { readAttributes, readFamily, type Table, tableRequest, tableText } from './table.js'
+import {
+  readValue,
+  readVerdict,
+  type Scalar,
+  valueText,
+  type Verdict,
+  verdictText,
+  writeValue,
+  writeVerdict,
+} from './types.js'
+import { bigIntToIp, familyOf, ipToBigInt } from '../../base/ip.js'
+
+/** One element of a set or map. */
+export interface Element {
+  readonly key: readonly Scalar[]
+  /** Of interval sets: the last address of the range that starts at `key`. */
+  readonly last?: string
+  /** Of maps: the value's parts, or the verdict. */
+  readonly data?: readonly Scalar[] | Verdict
+}
+
+/** Elements are written in messages of at most this many: their list is one attribute of at most 65,535 bytes. */
+export const ELEMENTS_PER_MESSAGE = 500
+
+const write = (type: number, table: Table, spec: SetSpec, elements: readonly Element[]): Request =>
+  tableRequest({
+    type,
+    flags: type === MESSAGE.NEWSETELEM ? FLAG.CREATE : 0,
+    table,
+    operation: operationText(type, table, spec, elements),
+    body: (writer) => {
+      writer.attrString(ELEM_LIST_ATTR.SET, spec.name)
+      const list = writer.nest(ELEM_LIST_ATTR.ELEMENTS)
+      for (const element of elements) writeElement(writer, spec, element)
+      writer.end(list)
+    },
+  })
+
+function operationText(type: number, table: Table, spec: SetSpec, elements: readonly Element[]): string {
+  const verb = type === MESSAGE.NEWSETELEM ? 'add' : 'delete'
+  const [first] = elements
+  const what = first === undefined ? '' : elementText(spec, first)
+  return `${verb} element ${tableText(table)} ${spec.name} { ${what}${elements.length > 1 ? ', ...' : ''} }`
+}
+
+function inMessages(type: number, table: Table, spec: SetSpec, elements: readonly Element[]): Request[] {
+  const requests: Request[] = []
+  for (let at = 0; at < elements.length; at += ELEMENTS_PER_MESSAGE)
+    requests.push(write(type, table, spec, elements.slice(at, at + ELEMENTS_PER_MESSAGE)))
+  return requests
+}
+
+/** Adds elements; an element that exists with the same value is left as it is, with another value it is an error. */
+export const addElements = (table: Table, spec: SetSpec, elements: readonly Element[]): Request[] =>
+  inMessages(MESSAGE.NEWSETELEM, table, spec, elements)
+
+/** Deletes elements by their keys; one that does not exist is an error. */
+export const deleteElements = (table: Table, spec: SetSpec, elements: readonly Element[]): Request[] =>
+  inMessages(MESSAGE.DELSETELEM, table, spec, elements)
+
+function writeElement(writer: Writer, spec: SetSpec, element: Element): void {
+  const mark = writer.nest(LIST_ELEM)
+  writeKey(writer, spec, element.key)
+  if (element.data !== undefined && spec.data !== undefined) {
+    const data = writer.nest(ELEM_ATTR.DATA)
+    if ('verdict' in element.data) writeVerdict(writer, element.data)
+    else if (spec.data !== 'verdict') writeValue(writer, spec.data, element.data)
+    writer.end(data)
+  }
+  writer.end(mark)
+  if (element.last !== undefined) writeIntervalEnd(writer, spec, element.last)
+}
+
+function writeKey(writer: Writer, spec: SetSpec, key: readonly Scalar[]): void {
+  const mark = writer.nest(ELEM_ATTR.KEY)
+  writeValue(writer, spec.key, key)
+  writer.end(mark)
+}
+
+/** The kernel keeps an interval as two elements: its start, and the first key behind it. */
+function writeIntervalEnd(writer: Writer, spec: SetSpec, last: string): void {
+  const family = familyOf(last)
+  if (family === undefined) return
+  const behind = ipToBigInt(last) + 1n
+  // An interval up to the last address of all has no end.
+  if (behind === 1n << BigInt(family.bits)) return
+  const mark = writer.nest(LIST_ELEM)
+  writer.attrBe32(ELEM_ATTR.FLAGS, ELEM_INTERVAL_END)
+  writeKey(writer, spec, [bigIntToIp(family, behind)])
+  writer.end(mark)
+}
+
+export const dumpElements = (table: Table, set: string): Request =>
+  tableRequest({
+    type: MESSAGE.GETSETELEM,
+    table,
+    operation: `list elements of ${tableText(table)} ${set}`,
+    body: (writer) => writer.attrString(ELEM_LIST_ATTR.SET, set),
+  })
+
+/** The elements of one message of a dump, or of a notification. Interval sets are read with {@link joinIntervals}. */
+export function decodeElements(message: Message, spec: SetSpec): RawElement[] {
+  const list = readAttributes(message).bytes(ELEM_LIST_ATTR.ELEMENTS)
+  return list === undefined ? [] : [...attributes(list)].map(({ value }) => decodeElement(new Attributes(value), spec))
+}
+
+/** An element as the kernel keeps it; `end` marks the key behind an interval. */
+export type RawElement = Element & { readonly end?: true }
+
+function decodeElement(element: Attributes, spec: SetSpec): RawElement {
+  const bytes = element.nested(ELEM_ATTR.KEY)?.bytes(DATA_ATTR.VALUE)
+  const key = bytes === undefined ? [] : readValue(spec.key, bytes)
+  const end = ((element.be32(ELEM_ATTR.FLAGS) ?? 0) & ELEM_INTERVAL_END) !== 0
+  const data = decodeData(element.nested(ELEM_ATTR.DATA), spec)
+  return { key, ...(data === undefined ? {} : { data }), ...(end ? { end } : {}) }
+}
+
+function decodeData(data: Attributes | undefined, spec: SetSpec): Element['data'] {
+  if (data === undefined || spec.data === undefined) return undefined
+  const verdict = data.nested(DATA_ATTR.VERDICT)
+  if (verdict !== undefined) return readVerdict(verdict)
+  const value = data.bytes(DATA_ATTR.VALUE)
+  return value === undefined || spec.data === 'verdict' ? undefined : readValue(spec.data, value)
+}
+
+/** Intervals from the starts and ends that a dump of an interval set answers in any order. */
+export function joinIntervals(raw: readonly RawElement[]): Element[] {
+  const points = raw
+    .map((element) => ({ element, at: ipToBigInt(String(element.key[0])) }))
+    .sort((a, b) =>
+      a.at === b.at ? Number(b.element.end ?? false) - Number(a.element.end ?? false) : a.at < b.at ? -1 : 1,
+    )
+  return points.flatMap(({ element }, i) => {
+    if (element.end === true) return []
+    const family = familyOf(String(element.key[0]))
+    if (family === undefined) return []
+    const next = points[i + 1]?.at ?? 1n << BigInt(family.bits)
+    return [{ ...element, last: bigIntToIp(family, next - 1n) }]
+  })
+}
+
+/** The element in nft's grammar. */
+export function elementText(spec: SetSpec, { key, last, data }: Element): string {
+  const keys = last === undefined || last === key[0] ? valueText(spec.key, key) : `${valueText(spec.key, key)}-${last}`
+  if (data === undefined || spec.data === undefined) return keys
+  const value = 'verdict' in data ? verdictText(data) : valueText(spec.data === 'verdict' ? [] : spec.data, data)
+  return `${keys} : ${value}`
+}
+
+/** The set that a message about elements names. */
+export function decodeElementsHeader(message: Message): { table: Table; set: string } | undefined {
+  const family = readFamily(message)
+  const list = readAttributes(message)
+  const table = list.string(ELEM_LIST_ATTR.TABLE)
+  const set = list.string(ELEM_LIST_ATTR.SET)
+  if (family === undefined || table === undefined || set === undefined) return undefined
+  return { table: { family, name: table }, set }
+}

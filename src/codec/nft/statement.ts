@@ -1,0 +1,158 @@
+import { type Family } from '../../base/family.js'
+import { type Expression } from './expression.js'
+import { type DataType, IP_PROTOCOL, TYPE, type Verdict, verdictText } from './types.js'
+
+/**
+ * Rules as people write them. A statement has a text (what `nft` would accept) and the kernel expressions it stands
+ * for; both come from the same value, so they cannot disagree.
+ */
+
+/** Something a packet has, that can be compared, looked up or concatenated. */
+export interface Field {
+  readonly text: string
+  readonly type: DataType
+  /** The expression that loads it into a register. */
+  readonly load: (register: number) => Expression
+}
+
+export type Statement =
+  | { readonly kind: 'match'; readonly field: Field; readonly value: number }
+  | { readonly kind: 'lookup'; readonly fields: readonly Field[]; readonly set: string; readonly negate?: boolean }
+  | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string }
+  | { readonly kind: 'dnat'; readonly family: Family; readonly fields: readonly Field[]; readonly map: string }
+  | { readonly kind: 'masquerade' }
+  | { readonly kind: 'reject'; readonly family: Family; readonly with: 'tcp reset' | 'port-unreachable' }
+  | { readonly kind: 'verdict'; readonly verdict: Verdict }
+
+const META = { L4PROTO: 16, NFPROTO: 15 } as const
+const PAYLOAD_BASE = { network: 1, transport: 2 } as const
+
+const payload = (
+  text: string,
+  type: DataType,
+  [base, offset]: readonly [keyof typeof PAYLOAD_BASE, number],
+): Field => ({
+  text,
+  type,
+  load: (dreg) => ({ name: 'payload', values: { dreg, base: PAYLOAD_BASE[base], offset, length: type.bytes } }),
+})
+
+const meta = (text: string, type: DataType, key: number): Field => ({
+  text,
+  type,
+  load: (dreg) => ({ name: 'meta', values: { dreg, key } }),
+})
+
+export const sourceAddress = (family: Family): Field =>
+  payload(`${family.nft} saddr`, TYPE[family.nftAddress], ['network', family.sourceOffset])
+export const destinationAddress = (family: Family): Field =>
+  payload(`${family.nft} daddr`, TYPE[family.nftAddress], ['network', family.destinationOffset])
+/** The destination port of TCP, UDP and SCTP, which all have it at byte 2. */
+export const destinationPort: Field = payload('th dport', TYPE.inet_service, ['transport', 2])
+export const transportProtocol: Field = meta('meta l4proto', TYPE.inet_proto, META.L4PROTO)
+/** The family of a packet; NFPROTO_* in one byte, which inet_proto's codec fits. */
+export const networkProtocol: Field = meta('meta nfproto', TYPE.inet_proto, META.NFPROTO)
+
+/** A random number below `modulus`, drawn anew for each packet. */
+export const randomBelow = (modulus: number): Field => ({
+  text: `numgen random mod ${modulus}`,
+  type: TYPE.numgen,
+  load: (dreg) => ({ name: 'numgen', values: { dreg, modulus, type: 1, offset: 0 } }),
+})
+
+/** Registers as the kernel numbers them: 16-byte NFT_REG_1..4 are 1..4, 4-byte NFT_REG32_00.. are 8... */
+function register(word: number): number {
+  return word % 4 === 0 ? 1 + word / 4 : 8 + word
+}
+
+/** Loads the fields side by side, from the first register on. */
+function loadAll(fields: readonly Field[]): Expression[] {
+  let word = 0
+  return fields.map((field) => {
+    const expression = field.load(register(word))
+    word += Math.ceil(field.type.bytes / 4)
+    return expression
+  })
+}
+
+const REJECT = {
+  'tcp reset': () => ({ type: 1, code: 0 }),
+  // ICMP and ICMPv6 number "port unreachable" differently: RFC 792, RFC 4443.
+  'port-unreachable': (family: Family) => ({ type: 0, code: family.bytes === 4 ? 3 : 4 }),
+} as const
+
+/**
+ * NF_NAT_RANGE_PROTO_RANDOM_FULLY of <linux/netfilter/nf_nat.h>: two flows that choose a port at the same moment
+ * choose the same one otherwise, and the second flow's first packet is lost.
+ */
+const RANDOM_FULLY = 0x10
+
+/** The kernel expressions of a statement. */
+export function lower(statement: Statement): Expression[] {
+  switch (statement.kind) {
+    case 'match':
+      return [
+        statement.field.load(1),
+        { name: 'cmp', values: { sreg: 1, op: 0, data: Uint8Array.of(statement.value) } },
+      ]
+    case 'lookup': {
+      const flags = statement.negate === true ? { flags: 1 } : {}
+      return [...loadAll(statement.fields), { name: 'lookup', values: { set: statement.set, sreg: 1, ...flags } }]
+    }
+    case 'vmap':
+      return [...loadAll(statement.fields), { name: 'lookup', values: { set: statement.map, sreg: 1, dreg: 0 } }]
+    case 'dnat':
+      return lowerDnat(statement)
+    case 'masquerade':
+      return [{ name: 'masq', values: { flags: RANDOM_FULLY } }]
+    case 'reject':
+      return [{ name: 'reject', values: REJECT[statement.with](statement.family) }]
+    case 'verdict':
+      return [{ name: 'immediate', values: { dreg: 0, data: statement.verdict } }]
+  }
+}
+
+/** The map answers address and port side by side: the address from word 0, the port in the word behind it. */
+function lowerDnat({ fields, map, family }: Extract<Statement, { kind: 'dnat' }>): Expression[] {
+  const portRegister = register(family.bytes / 4)
+  return [
+    ...loadAll(fields),
+    { name: 'lookup', values: { set: map, sreg: 1, dreg: 1 } },
+    { name: 'nat', values: { type: 1, family: family.nfproto, addressMin: 1, portMin: portRegister } },
+  ]
+}
+
+const fieldsText = (fields: readonly Field[]): string => fields.map(({ text }) => text).join(' . ')
+
+/** The statement in nft's grammar. */
+export function statementText(statement: Statement): string {
+  switch (statement.kind) {
+    case 'match':
+      return `${statement.field.text} ${matchValueText(statement.field, statement.value)}`
+    case 'lookup':
+      return `${fieldsText(statement.fields)} ${statement.negate === true ? '!= ' : ''}@${statement.set}`
+    case 'vmap':
+      return `${fieldsText(statement.fields)} vmap @${statement.map}`
+    case 'dnat':
+      return `dnat ${statement.family.nft} to ${fieldsText(statement.fields)} map @${statement.map}`
+    case 'masquerade':
+      return 'masquerade fully-random'
+    case 'reject':
+      return `reject with ${statement.with === 'tcp reset' ? 'tcp reset' : `${icmpName(statement.family)} port-unreachable`}`
+    case 'verdict':
+      return verdictText(statement.verdict)
+  }
+}
+
+const icmpName = (family: Family): string => (family.bytes === 4 ? 'icmp' : 'icmpv6')
+
+const NFPROTO_TEXT = new Map([
+  [2, 'ipv4'],
+  [10, 'ipv6'],
+])
+
+const matchValueText = (field: Field, value: number): string =>
+  field === networkProtocol ? (NFPROTO_TEXT.get(value) ?? String(value)) : field.type.text(value)
+
+/** Shorthand for the protocols that netloom translates. */
+export const PROTOCOL = { TCP: IP_PROTOCOL.tcp, UDP: IP_PROTOCOL.udp, SCTP: IP_PROTOCOL.sctp } as const

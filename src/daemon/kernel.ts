@@ -1,0 +1,49 @@
+import { type Table } from '../codec/nft/table.js'
+import { Applier } from '../kernel/apply.js'
+import { monitorNetwork, monitorRuleset, type NetworkListener } from '../kernel/monitor.js'
+import { openSocket, PROTOCOL, type Transport } from '../kernel/socket.js'
+import { Talk } from '../kernel/talk.js'
+
+/** Bytes of one transaction at most, where the machine's limits allow so much. */
+const NETFILTER_BUFFER_BYTES = 16 << 20
+
+/** Generations of our own that are remembered: notifications lag by a few at most. */
+const REMEMBERED_GENERATIONS = 1000
+
+/** The agent's connections to the kernel of its node. */
+export class Kernel {
+  readonly route: Talk
+  readonly netfilter: Talk
+  readonly applier: Applier
+  readonly #generations = new Set<number>()
+  readonly #monitors: Transport[] = []
+
+  constructor() {
+    this.route = new Talk(openSocket({ protocol: PROTOCOL.ROUTE }))
+    this.netfilter = new Talk(openSocket({ protocol: PROTOCOL.NETFILTER, bufferBytes: NETFILTER_BUFFER_BYTES }))
+    this.applier = new Applier({
+      route: this.route,
+      netfilter: this.netfilter,
+      onGeneration: (generation) => this.#remember(generation),
+    })
+  }
+
+  #remember(generation: number): void {
+    this.#generations.add(generation)
+    if (this.#generations.size <= REMEMBERED_GENERATIONS) return
+    const [oldest] = this.#generations
+    if (oldest !== undefined) this.#generations.delete(oldest)
+  }
+
+  /** Tells of changes to links, addresses and routes by anybody, and of changes to rulesets by others. */
+  watch(network: NetworkListener, ruleset: (table: Table | undefined) => void): void {
+    const isOwn = (generation: number): boolean => this.#generations.has(generation)
+    this.#monitors.push(monitorNetwork(network), monitorRuleset({ isOwn, changed: ruleset }))
+  }
+
+  close(): void {
+    for (const monitor of this.#monitors) monitor.close()
+    this.route.close()
+    this.netfilter.close()
+  }
+}

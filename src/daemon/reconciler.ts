@@ -1,0 +1,90 @@
+import { asError } from '../base/errors.js'
+import { type Logger } from '../base/log.js'
+
+export interface ReconcilerOptions {
+  /** What it keeps right, for logs: `services`. */
+  readonly name: string
+  readonly log: Logger
+  /** Brings actual state to the desired one; called again when it throws. */
+  readonly run: () => Promise<void>
+  /** Milliseconds to wait for more before a run, so that a burst is one run. */
+  readonly gatherMs: number
+}
+
+/** Milliseconds before a failed run is tried again: doubled with each failure up to the last. */
+const RETRY = { first: 100, last: 10_000 }
+
+/** A loop that runs when something may have changed, never twice at a time, and again after a failure. */
+export class Reconciler {
+  readonly #options: ReconcilerOptions
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+  #again = false
+  #failures = 0
+  #error: { readonly message: string; readonly since: number } | undefined
+  #closed = false
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options
+  }
+
+  /** Why the last run failed, and since when runs fail in milliseconds of the epoch; undefined while all is well. */
+  get error(): { readonly message: string; readonly since: number } | undefined {
+    return this.#error
+  }
+
+  /** Something may have changed: run soon. */
+  trigger(): void {
+    if (this.#closed) return
+    if (this.#running !== undefined) this.#again = true
+    else if (this.#timer === undefined || this.#failures > 0) this.#schedule(this.#options.gatherMs)
+  }
+
+  /** Runs now, or waits for the run that is under way and runs once more; answers when that has ended well or not. */
+  async now(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    await this.#start()
+  }
+
+  #schedule(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      void this.#start()
+    }, ms)
+  }
+
+  #start(): Promise<void> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+      if (this.#closed) return
+      if (this.#failures > 0) this.#schedule(Math.min(RETRY.first * 2 ** (this.#failures - 1), RETRY.last))
+      else if (this.#again) this.#schedule(this.#options.gatherMs)
+      this.#again = false
+    })
+    return this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { name, log, run } = this.#options
+    try {
+      await run()
+      if (this.#failures > 0) log.info({ part: name, failures: this.#failures }, 'works again')
+      this.#failures = 0
+      this.#error = undefined
+    } catch (error) {
+      this.#failures++
+      this.#error = { message: asError(error).message, since: this.#error?.since ?? Date.now() }
+      log.error({ part: name, failures: this.#failures, err: error }, 'failed, will be tried again')
+    }
+  }
+
+  /** No run starts any more; answers when the last has ended. */
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    await this.#running
+  }
+}

@@ -1,0 +1,137 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { asNetloomError, NetloomError } from '../base/errors.js'
+import { beginBatch, decodeGeneration, endBatch } from '../codec/nft/table.js'
+import { type Request } from '../codec/request.js'
+import { decodeLink, getLink } from '../codec/rtnl/link.js'
+import { type NftOp, type Op, type SysctlOp } from '../ops/op.js'
+import { nftRequests, rtnlRequest, type RtnlOp } from '../ops/requests.js'
+import { opText } from '../ops/text.js'
+import { inNamespace } from './netns.js'
+import { type Talk } from './talk.js'
+
+/** The one place that carries operations out. */
+
+const NFT_KINDS = /^(table|chain|rules?|set|elements)\./
+const isNft = (op: Op): op is NftOp => NFT_KINDS.test(op.kind)
+const isSysctl = (op: Op): op is SysctlOp => op.kind === 'sysctl.set'
+
+/** Operations that are done already where the kernel knows no such thing. */
+const REMOVALS: ReadonlySet<Op['kind']> = new Set(['link.delete', 'address.delete', 'route.delete', 'neighbour.delete'])
+
+export interface ApplierOptions {
+  /** Talks rtnetlink. */
+  readonly route: Talk
+  /** Talks nfnetlink; without it, operations on rulesets are refused. */
+  readonly netfilter?: Talk
+  /** Descriptor of the namespace that `route` is in, where it is another than the process's own; for sysctls. */
+  readonly namespace?: number
+  /** Told the number of each ruleset generation that this applier makes. */
+  readonly onGeneration?: (generation: number) => void
+}
+
+export class Applier {
+  readonly #options: ApplierOptions
+
+  constructor(options: ApplierOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Carries operations out in their order. Neighbouring operations on a ruleset are one transaction; neighbouring
+   * ones on links, addresses, routes and neighbours travel together, but each stands for itself.
+   * @throws NetloomError naming the first operation that the kernel refused. What stood behind it in the same
+   * datagram may be done: the caller observes and plans again.
+   */
+  async apply(ops: readonly Op[]): Promise<void> {
+    for (const run of runs(ops)) {
+      const [first] = run
+      if (first === undefined) continue
+      if (isSysctl(first)) this.#setSysctls(run.filter(isSysctl))
+      else if (isNft(first)) await this.#commit(run.filter(isNft))
+      else await this.#configure(run as RtnlOp[])
+    }
+  }
+
+  #setSysctls(ops: readonly SysctlOp[]): void {
+    const { namespace } = this.#options
+    if (namespace === undefined) setSysctls(ops)
+    else inNamespace(namespace, () => setSysctls(ops))
+  }
+
+  async #commit(ops: readonly NftOp[]): Promise<void> {
+    const { netfilter, onGeneration } = this.#options
+    if (netfilter === undefined) throw new NetloomError('internal', 'this applier has no nfnetlink socket')
+    const requests = ops.flatMap((op) => nftRequests(op))
+    const { refusals, messages } = await netfilter.transaction(beginBatch(), requests, endBatch())
+    for (const message of messages) {
+      const generation = decodeGeneration(message)
+      if (generation !== undefined) onGeneration?.(generation)
+    }
+    const [refusal] = refusals
+    if (refusal !== undefined) throw refusal.error
+  }
+
+  async #configure(ops: readonly RtnlOp[]): Promise<void> {
+    const indexes = await this.#indexes(ops)
+    const indexOf = (device: string): number => {
+      const index = indexes.get(device)
+      if (index === undefined) throw new NetloomError('not-found', `no link ${device}`, { operation: 'find link' })
+      return index
+    }
+    const requests = ops.map((op): Request => ({ ...rtnlRequest(op, indexOf), operation: opText(op) }))
+    const outcomes = await this.#options.route.pipeline(requests)
+    outcomes.forEach(({ error }, i) => {
+      const op = ops[i]
+      if (error !== undefined && op !== undefined && !isDone(op, error)) throw error
+    })
+  }
+
+  async #indexes(ops: readonly RtnlOp[]): Promise<Map<string, number>> {
+    const devices = [...new Set(ops.map(deviceOf).filter((device) => device !== undefined))]
+    const outcomes = await this.#options.route.pipeline(devices.map((name) => getLink({ name })))
+    const indexes = new Map<string, number>()
+    outcomes.forEach(({ messages: [message], error }, i) => {
+      const device = devices[i]
+      if (error !== undefined && error.code !== 'not-found') throw error
+      const link = message === undefined ? undefined : decodeLink(message.payload)
+      if (link !== undefined && device !== undefined) indexes.set(device, link.index)
+    })
+    return indexes
+  }
+}
+
+const isDone = (op: Op, error: NetloomError): boolean =>
+  REMOVALS.has(op.kind) && (error.code === 'not-found' || error.errno === EADDRNOTAVAIL)
+
+const EADDRNOTAVAIL = 99
+
+/** The link whose index a request needs. */
+function deviceOf(op: RtnlOp): string | undefined {
+  if ('route' in op) return op.route.device
+  if ('address' in op) return op.address.device
+  return 'neighbour' in op ? op.neighbour.device : undefined
+}
+
+/** Splits operations where the way of applying them changes, and where one needs a link that another makes. */
+function runs(ops: readonly Op[]): Op[][] {
+  const split: Op[][] = []
+  let way = ''
+  for (const op of ops) {
+    const next = isSysctl(op) ? 'sysctl' : isNft(op) ? 'nft' : deviceOf(op) === undefined ? 'link' : 'device'
+    if (next !== way) split.push([])
+    split.at(-1)?.push(op)
+    way = next
+  }
+  return split
+}
+
+function setSysctls(ops: readonly SysctlOp[]): void {
+  for (const op of ops) {
+    try {
+      writeFileSync(join('/proc/sys', op.path), op.value)
+    } catch (error) {
+      throw asNetloomError(error, opText(op))
+    }
+  }
+}

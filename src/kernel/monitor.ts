@@ -1,0 +1,124 @@
+import { type NetloomError } from '../base/errors.js'
+import { Attributes } from '../codec/attr.js'
+import { decodeAddress, type Address } from '../codec/rtnl/address.js'
+import { RTM, RTNLGRP } from '../codec/rtnl/constants.js'
+import { decodeLink, type Link } from '../codec/rtnl/link.js'
+import { decodeRoute, type Route } from '../codec/rtnl/route.js'
+import { NFTABLES_GROUP } from '../codec/nft/constants.js'
+import { decodeGeneration, readFamily, type Table } from '../codec/nft/table.js'
+import { type Message, messages } from '../codec/wire.js'
+import { openSocket, PROTOCOL, type OpenTransport, type Transport } from './socket.js'
+
+/** Listening to what changes in the kernel, whoever changes it. */
+
+/** Bytes of notifications that the kernel may queue for us. */
+const QUEUE_BYTES = 4 << 20
+
+/** One change of the network's configuration; `gone` where the thing was taken away. */
+export type NetworkEvent =
+  | { readonly kind: 'link'; readonly gone: boolean; readonly link: Link }
+  | { readonly kind: 'address'; readonly gone: boolean; readonly address: Address }
+  | { readonly kind: 'route'; readonly gone: boolean; readonly route: Route }
+  /** Notifications were lost: anything may have changed. */
+  | { readonly kind: 'lost'; readonly error: NetloomError }
+
+export type NetworkListener = (event: NetworkEvent) => void
+
+const NETWORK_GROUPS = [
+  RTNLGRP.LINK,
+  RTNLGRP.IPV4_IFADDR,
+  RTNLGRP.IPV6_IFADDR,
+  RTNLGRP.IPV4_ROUTE,
+  RTNLGRP.IPV6_ROUTE,
+]
+
+export const openNetworkGroups = openSocket({
+  protocol: PROTOCOL.ROUTE,
+  groups: NETWORK_GROUPS,
+  bufferBytes: QUEUE_BYTES,
+  keepAlive: false,
+})
+
+/** Listens to links, addresses and routes. */
+export const monitorNetwork = (listener: NetworkListener, open: OpenTransport = openNetworkGroups): Transport =>
+  open({
+    datagram: (bytes) => {
+      for (const message of messages(bytes)) {
+        const event = networkEvent(message)
+        if (event !== undefined) listener(event)
+      }
+    },
+    failed: (error) => listener({ kind: 'lost', error }),
+  })
+
+function networkEvent({ type, payload }: Message): NetworkEvent | undefined {
+  if (type === RTM.NEWLINK || type === RTM.DELLINK) {
+    const link = decodeLink(payload)
+    return link === undefined ? undefined : { kind: 'link', gone: type === RTM.DELLINK, link }
+  }
+  if (type === RTM.NEWADDR || type === RTM.DELADDR) {
+    const address = decodeAddress(payload)
+    return address === undefined ? undefined : { kind: 'address', gone: type === RTM.DELADDR, address }
+  }
+  if (type === RTM.NEWROUTE || type === RTM.DELROUTE) {
+    const route = decodeRoute(payload)
+    return route === undefined ? undefined : { kind: 'route', gone: type === RTM.DELROUTE, route }
+  }
+  return undefined
+}
+
+export const openRulesetGroup = openSocket({
+  protocol: PROTOCOL.NETFILTER,
+  groups: [NFTABLES_GROUP],
+  bufferBytes: QUEUE_BYTES,
+  keepAlive: false,
+})
+
+export interface RulesetListener {
+  /** True where a generation of the ruleset was made by ourselves. */
+  readonly isOwn: (generation: number) => boolean
+  /** Somebody else changed a table; undefined where notifications were lost, so it may be any. */
+  readonly changed: (table: Table | undefined) => void
+}
+
+/** Time for our own transaction's answer to arrive, which may be behind its notifications; milliseconds. */
+const SETTLE_MS = 20
+
+/** All messages about rulesets carry their table's name in attribute 1. */
+const TABLE_NAME = 1
+const NFGENMSG_BYTES = 4
+
+/**
+ * Listens to rulesets. The kernel tells each change and then the number of the generation that they are in; by that
+ * number our own changes are told from those of others.
+ */
+export function monitorRuleset(listener: RulesetListener, open: OpenTransport = openRulesetGroup): Transport {
+  let touched = new Map<string, Table>()
+  const settle = (generation: number): void => {
+    const tables = touched
+    touched = new Map()
+    if (tables.size === 0) return
+    setTimeout(() => {
+      if (!listener.isOwn(generation)) for (const table of tables.values()) listener.changed(table)
+    }, SETTLE_MS).unref()
+  }
+  return open({
+    datagram: (bytes) => {
+      for (const message of messages(bytes)) {
+        const generation = decodeGeneration(message)
+        if (generation !== undefined) settle(generation)
+        else touch(touched, message)
+      }
+    },
+    failed: () => {
+      touched.clear()
+      listener.changed(undefined)
+    },
+  })
+}
+
+function touch(touched: Map<string, Table>, message: Message): void {
+  const family = readFamily(message)
+  const name = new Attributes(message.payload.subarray(NFGENMSG_BYTES)).string(TABLE_NAME)
+  if (family !== undefined && name !== undefined) touched.set(`${family} ${name}`, { family, name })
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Family } from '../base/family.js'
+import { keyBy } from '../base/diff.js'
+import { type Address, decodeAddress, dumpAddresses } from '../codec/rtnl/address.js'
+import { decodeLink, dumpLinks, getLink, type Link } from '../codec/rtnl/link.js'
+import { decodeNeighbour, dumpNeighbours, type Neighbour } from '../codec/rtnl/neighbour.js'
+import { decodeRoute, dumpRoutes, type Route, type RouteFilter } from '../codec/rtnl/route.js'
+import { type Chain, decodeChain, dumpChains } from '../codec/nft/chain.js'
+import { decodeElements, dumpElements, type Element, joinIntervals } from '../codec/nft/element.js'
+import { decodeRule, dumpRules } from '../codec/nft/rule.js'
+import { decodeSet, dumpSets, type SetFacts, type SetSpec } from '../codec/nft/set.js'
+import { decodeTable, dumpTables, type Table } from '../codec/nft/table.js'
+import { type ActualChain, type ActualRuleset } from '../ops/ruleset.js'
+import { type Message } from '../codec/wire.js'
+import { NetloomError } from '../base/errors.js'
+import { type Talk } from './talk.js'
+
+/** What the kernel has, as the planners want it. */
+
+const decodeAll = <T>(messages: readonly Message[], decode: (payload: Buffer) => T | undefined): T[] =>
+  messages.map(({ payload }) => decode(payload)).filter((item) => item !== undefined)
+
+export const observeLinks = async (route: Talk): Promise<Map<string, Link>> =>
+  keyBy(decodeAll(await route.dump(dumpLinks()), decodeLink), ({ name }) => name)
+
+/** The link of that name, or undefined. */
+export async function observeLink(route: Talk, name: string): Promise<Link | undefined> {
+  try {
+    const [message] = await route.ask(getLink({ name }))
+    return message === undefined ? undefined : decodeLink(message.payload)
+  } catch (error) {
+    if (error instanceof NetloomError && error.code === 'not-found') return undefined
+    throw error
+  }
+}
+
+export const observeAddresses = async (route: Talk): Promise<Address[]> =>
+  decodeAll(await route.dump(dumpAddresses()), decodeAddress)
+
+export const observeRoutes = async (route: Talk, family: Family, filter: RouteFilter): Promise<Route[]> =>
+  decodeAll(await route.dump(dumpRoutes(family, filter)), decodeRoute)
+
+export const observeNeighbours = async (route: Talk, family: Family, index: number): Promise<Neighbour[]> =>
+  decodeAll(await route.dump(dumpNeighbours(family, { index })), decodeNeighbour)
+
+/** Values of sysctls below /proc/sys; one that this kernel does not have is left out. */
+export function observeSysctls(paths: readonly string[]): Map<string, string> {
+  const values = new Map<string, string>()
+  for (const path of paths) {
+    try {
+      values.set(path, readFileSync(join('/proc/sys', path), 'utf8').trim())
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+  return values
+}
+
+const sameTable = (a: Table, b: Table): boolean => a.family === b.family && a.name === b.name
+
+/** All tables of the namespace in the families that netloom uses, anybody's. */
+export const observeTables = async (netfilter: Talk): Promise<Table[]> =>
+  (await netfilter.dump(dumpTables())).map(decodeTable).filter((table) => table !== undefined)
+
+/** The structure of one of our tables; undefined where the table is not there. */
+export async function observeRuleset(netfilter: Talk, table: Table): Promise<ActualRuleset | undefined> {
+  const tables = await observeTables(netfilter)
+  if (!tables.some((other) => sameTable(other, table))) return undefined
+  const chains = new Map<string, { chain: Chain; rules: string[] }>()
+  for (const message of await netfilter.dump(dumpChains(table))) {
+    const decoded = decodeChain(message)
+    if (decoded !== undefined && sameTable(decoded.table, table))
+      chains.set(decoded.chain.name, { chain: decoded.chain, rules: [] })
+  }
+  for (const message of await netfilter.dump(dumpRules(table))) {
+    const decoded = decodeRule(message)
+    if (decoded !== undefined && sameTable(decoded.table, table))
+      chains.get(decoded.chain)?.rules.push(decoded.fingerprint)
+  }
+  return { sets: await observeSets(netfilter, table), chains: chains satisfies Map<string, ActualChain> }
+}
+
+async function observeSets(netfilter: Talk, table: Table): Promise<Map<string, SetFacts>> {
+  const sets = new Map<string, SetFacts>()
+  for (const message of await netfilter.dump(dumpSets(table))) {
+    const decoded = decodeSet(message)
+    if (decoded !== undefined && sameTable(decoded.table, table)) sets.set(decoded.name, decoded.facts)
+  }
+  return sets
+}
+
+/** The elements of a set that is there. */
+export async function observeElements(netfilter: Talk, table: Table, set: SetSpec): Promise<Element[]> {
+  const messages = await netfilter.dump(dumpElements(table, set.name))
+  const elements = messages.flatMap((message) => decodeElements(message, set))
+  return set.interval === true ? joinIntervals(elements) : elements
+}

@@ -1,0 +1,105 @@
+import { closeSync, openSync, readdirSync } from 'node:fs'
+import { RawNetlinkSocket } from 'netlink/dist/raw.js'
+import { netlinkPort, setSocketOption } from './libc.js'
+import { asNetloomError, NetloomError } from '../base/errors.js'
+
+/**
+ * A raw netlink socket: the only import of the netlink package, of which nothing but the socket is used. Its codecs
+ * lose unknown attributes and the NESTED flag, and its errors carry no errno.
+ */
+
+/** Netlink protocols of <linux/netlink.h>. */
+export const PROTOCOL = { ROUTE: 0, NETFILTER: 12 } as const
+
+/** What a conversation with the kernel needs of a socket; tests put a scripted one here. */
+export interface Transport {
+  /** Sends one datagram. The buffer is the socket's from here on. */
+  send(datagram: Buffer): void
+  close(): void
+}
+
+export interface TransportHandlers {
+  datagram(bytes: Buffer): void
+  /** A send or receive that failed; `errno` ENOBUFS says that replies or notifications were lost. */
+  failed(error: NetloomError): void
+}
+
+export type OpenTransport = (handlers: TransportHandlers) => Transport
+
+export interface SocketOptions {
+  protocol: (typeof PROTOCOL)[keyof typeof PROTOCOL]
+  /** Multicast groups to join (RTNLGRP_*, NFNLGRP_*). */
+  groups?: readonly number[]
+  /** Bytes the kernel may queue in each direction; bounded by net.core.wmem_max and rmem_max. */
+  bufferBytes?: number
+  /** Keep the process alive while the socket is open. Default true. */
+  keepAlive?: boolean
+}
+
+const SOL_SOCKET = 1
+const SO_SNDBUFFORCE = 32
+const SO_RCVBUFFORCE = 33
+const SOL_NETLINK = 270
+const NETLINK_CAP_ACK = 10
+const NETLINK_EXT_ACK = 11
+const NETLINK_GET_STRICT_CHK = 12
+
+/** Opens a socket in the calling thread's network namespace, where it stays. */
+export function openSocket(options: SocketOptions): OpenTransport {
+  return (handlers) => {
+    const { socket, fd } = createSocket(options)
+    configure(socket, fd, options)
+    socket.on('message', (bytes) => handlers.datagram(bytes))
+    socket.on('truncatedMessage', () =>
+      handlers.failed(new NetloomError('kernel', 'netlink datagram truncated', { operation: 'receive' })),
+    )
+    socket.on('error', (error) => handlers.failed(asNetloomError(error, 'receive')))
+    return {
+      send: (datagram) =>
+        socket.send(datagram, undefined, (error) => {
+          if (error !== undefined) handlers.failed(asNetloomError(error, 'send'))
+        }),
+      close: () => socket.close(),
+    }
+  }
+}
+
+/**
+ * The package does not tell the descriptor of its socket, which setsockopt needs. The kernel hands out the lowest
+ * free one, so it is the one that a file opened and closed just before had; the port proves it, and a search through
+ * all descriptors serves where another thread was quicker.
+ */
+function createSocket(options: SocketOptions): { socket: RawNetlinkSocket; fd: number } {
+  const expected = openSync('/dev/null', 'r')
+  closeSync(expected)
+  const buffer = options.bufferBytes ?? 0
+  const socket = new RawNetlinkSocket(options.protocol, { sendBufferSize: buffer, recvBufferSize: buffer })
+  const { port } = socket.address()
+  if (netlinkPort(expected) === port) return { socket, fd: expected }
+  const fd = readdirSync('/proc/self/fd')
+    .map(Number)
+    .find((candidate) => netlinkPort(candidate) === port)
+  if (fd !== undefined) return { socket, fd }
+  socket.close()
+  throw new NetloomError('internal', 'the descriptor of a new netlink socket was not found')
+}
+
+function configure(socket: RawNetlinkSocket, fd: number, options: SocketOptions): void {
+  setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1)
+  setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1)
+  if (options.protocol === PROTOCOL.ROUTE) setSocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
+  if (options.bufferBytes !== undefined) forceBuffers(fd, options.bufferBytes)
+  for (const group of options.groups ?? []) socket.addMembership(group)
+  if (options.keepAlive === false) socket.unref()
+}
+
+/** Root of the machine may exceed the system's limits; elsewhere what the limits gave stays. */
+function forceBuffers(fd: number, bytes: number): void {
+  for (const option of [SO_SNDBUFFORCE, SO_RCVBUFFORCE]) {
+    try {
+      setSocketOption(fd, SOL_SOCKET, option, bytes)
+    } catch (error) {
+      if (!(error instanceof NetloomError) || error.errno !== 1 /* EPERM */) throw error
+    }
+  }
+}

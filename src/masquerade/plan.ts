@@ -1,0 +1,89 @@
+import { diff, keyBy } from '../base/diff.js'
+import { FAMILIES, type Family } from '../base/family.js'
+import { type Cidr } from '../base/ip.js'
+import { MASQUERADE_TABLE, PRIORITY } from '../base/names.js'
+import { type Element } from '../codec/nft/element.js'
+import { type SetSpec } from '../codec/nft/set.js'
+import { destinationAddress, networkProtocol, sourceAddress, type Statement } from '../codec/nft/statement.js'
+import { type Table } from '../codec/nft/table.js'
+import { TYPE } from '../codec/nft/types.js'
+import { type NftOp } from '../ops/op.js'
+import { type ActualRuleset, planStructure, type Ruleset } from '../ops/ruleset.js'
+import { intervalKey, intervalsOf } from './intervals.js'
+
+/**
+ * Masquerade of what leaves the pod networks: pods' addresses mean nothing outside. One inet table for both families.
+ * Between pods nothing is translated, on whatever nodes they are.
+ */
+export interface MasqueradeDesired {
+  /** Networks of this node's pods: their packets are masqueraded, */
+  readonly sources: readonly Cidr[]
+  /** unless they go here: all pod networks, and what the user excepts. */
+  readonly exceptions: readonly Cidr[]
+}
+
+export interface MasqueradeActual {
+  readonly structure: ActualRuleset
+  /** Elements by the name of their set. */
+  readonly elements: ReadonlyMap<string, readonly Element[]>
+}
+
+export const MASQUERADE: Table = { family: 'inet', name: MASQUERADE_TABLE }
+
+const set = (name: string, family: Family): SetSpec => ({
+  name: `${name}_${family.name}`,
+  key: [TYPE[family.nftAddress]],
+  interval: true,
+})
+
+/** Where packets come from that are masqueraded, and where those go that are not. */
+export const MASQUERADE_SETS = FAMILIES.map((family) => ({
+  family,
+  sources: set('sources', family),
+  exceptions: set('exceptions', family),
+}))
+
+const rule = ({ family, sources, exceptions }: (typeof MASQUERADE_SETS)[number]): Statement[] => [
+  { kind: 'match', field: networkProtocol, value: family.nfproto },
+  { kind: 'lookup', fields: [sourceAddress(family)], set: sources.name },
+  { kind: 'lookup', fields: [destinationAddress(family)], set: exceptions.name, negate: true },
+  { kind: 'masquerade' },
+]
+
+const RULESET: Ruleset = {
+  table: MASQUERADE,
+  sets: MASQUERADE_SETS.flatMap(({ sources, exceptions }) => [sources, exceptions]),
+  chains: [
+    {
+      chain: { name: 'postrouting', base: { type: 'nat', hook: 'postrouting', priority: PRIORITY.srcnat } },
+      rules: MASQUERADE_SETS.map(rule),
+    },
+  ],
+}
+
+/** One transaction that makes the table as wanted; nothing where it is so. */
+export function planMasquerade(desired: MasqueradeDesired, actual: MasqueradeActual | undefined): NftOp[] {
+  const { rebuild, before, after } = planStructure(RULESET, actual?.structure)
+  const present = rebuild ? undefined : actual?.elements
+  const elements = MASQUERADE_SETS.flatMap(({ family, sources, exceptions }) => [
+    ...planSet(sources, intervalsOf(family, desired.sources), present?.get(sources.name)),
+    ...planSet(exceptions, intervalsOf(family, desired.exceptions), present?.get(exceptions.name)),
+  ])
+  return [...before, ...elements, ...after]
+}
+
+function planSet(spec: SetSpec, desired: readonly Element[], actual: readonly Element[] = []): NftOp[] {
+  const { added, removed } = diff(keyBy(desired, intervalKey), keyBy(actual, intervalKey), () => true)
+  const ops = (kind: 'elements.add' | 'elements.delete', elements: Element[]): NftOp[] =>
+    elements.length === 0 ? [] : [{ kind, table: MASQUERADE, set: spec, elements }]
+  return [
+    ...ops(
+      'elements.delete',
+      removed.map(([, element]) => element),
+    ),
+    ...ops(
+      'elements.add',
+      added.map(([, element]) => element),
+    ),
+  ]
+}

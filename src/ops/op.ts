@@ -1,0 +1,61 @@
+import { type Chain } from '../codec/nft/chain.js'
+import { type Element } from '../codec/nft/element.js'
+import { type Rule } from '../codec/nft/rule.js'
+import { type SetSpec } from '../codec/nft/set.js'
+import { type Table } from '../codec/nft/table.js'
+import { type AddressSpec } from '../codec/rtnl/address.js'
+import { type BridgePort, type LinkChanges, type LinkSpec } from '../codec/rtnl/link.js'
+import { type NeighbourSpec } from '../codec/rtnl/neighbour.js'
+import { type RouteSpec } from '../codec/rtnl/route.js'
+
+/**
+ * Effects as data. A planner answers a list of these, in the order in which they are to be done; one place applies
+ * them. Links are named, because a link that an earlier operation creates has no index yet.
+ */
+export type Op = LinkOp | AddressOp | RouteOp | NeighbourOp | SysctlOp | NftOp
+
+/** An object of rtnetlink without its link's index, and with the link's name. */
+export type OnDevice<T> = Omit<T, 'index'> & { readonly device: string }
+
+export type LinkOp =
+  | { readonly kind: 'link.add'; readonly link: LinkSpec }
+  | { readonly kind: 'link.set'; readonly name: string; readonly changes: LinkChanges }
+  | { readonly kind: 'link.delete'; readonly name: string }
+  | { readonly kind: 'port.set'; readonly name: string; readonly port: BridgePort }
+
+export type AddressOp =
+  | { readonly kind: 'address.add'; readonly address: OnDevice<AddressSpec> }
+  | { readonly kind: 'address.delete'; readonly address: OnDevice<AddressSpec> }
+
+export type RouteOp =
+  | { readonly kind: 'route.replace'; readonly route: RouteSpec & { readonly device?: string } }
+  | { readonly kind: 'route.delete'; readonly route: RouteSpec & { readonly device?: string } }
+
+export type NeighbourOp =
+  | { readonly kind: 'neighbour.replace'; readonly neighbour: OnDevice<NeighbourSpec> }
+  | { readonly kind: 'neighbour.delete'; readonly neighbour: OnDevice<NeighbourSpec> }
+
+/** `path` as below /proc/sys, with slashes: `net/ipv4/ip_forward`. */
+export interface SysctlOp {
+  readonly kind: 'sysctl.set'
+  readonly path: string
+  readonly value: string
+}
+
+export type NftOp =
+  | { readonly kind: 'table.add' | 'table.delete'; readonly table: Table }
+  | { readonly kind: 'chain.add'; readonly table: Table; readonly chain: Chain }
+  | { readonly kind: 'chain.delete' | 'rules.flush'; readonly table: Table; readonly chain: string }
+  | { readonly kind: 'rule.add'; readonly table: Table; readonly chain: string; readonly rule: Rule }
+  | { readonly kind: 'set.add'; readonly table: Table; readonly set: SetSpec }
+  | { readonly kind: 'set.delete' | 'set.flush'; readonly table: Table; readonly set: string }
+  | {
+      readonly kind: 'elements.add' | 'elements.delete'
+      readonly table: Table
+      readonly set: SetSpec
+      readonly elements: readonly Element[]
+    }
+
+/** What an operation of `kind` holds. */
+export type OpOf<K extends Op['kind']> = K extends unknown ? Holding<Op, K> : never
+type Holding<O, K> = O extends { readonly kind: infer Kinds } ? (K extends Kinds ? O : never) : never

@@ -1,0 +1,59 @@
+import { addChain, deleteChain } from '../codec/nft/chain.js'
+import { addElements, deleteElements } from '../codec/nft/element.js'
+import { addRule, flushRules } from '../codec/nft/rule.js'
+import { addSet, deleteSet, flushSet } from '../codec/nft/set.js'
+import { addTable, deleteTable } from '../codec/nft/table.js'
+import { type Request } from '../codec/request.js'
+import { addAddress, deleteAddress } from '../codec/rtnl/address.js'
+import { addLink, deleteLink, setBridgePort, setLink } from '../codec/rtnl/link.js'
+import { addNeighbour, deleteNeighbour } from '../codec/rtnl/neighbour.js'
+import { deleteRoute, replaceRoute } from '../codec/rtnl/route.js'
+import { type NftOp, type Op, type OpOf, type SysctlOp } from './op.js'
+
+/** The operations that are messages to rtnetlink. */
+export type RtnlOp = Exclude<Op, NftOp | SysctlOp>
+
+/** Answers the index of a link by its name. */
+export type IndexOf = (device: string) => number
+
+const RTNL: { readonly [K in RtnlOp['kind']]: (op: OpOf<K>, indexOf: IndexOf) => Request } = {
+  'link.add': ({ link }) => addLink(link),
+  'link.set': ({ name, changes }) => setLink({ name }, changes),
+  'link.delete': ({ name }) => deleteLink({ name }),
+  'port.set': ({ name, port }) => setBridgePort({ name }, port),
+  'address.add': ({ address }, indexOf) =>
+    addAddress({ ...address, index: indexOf(address.device) }, { replace: true }),
+  'address.delete': ({ address }, indexOf) => deleteAddress({ ...address, index: indexOf(address.device) }),
+  'route.replace': ({ route }, indexOf) => replaceRoute({ ...route, ...deviceIndex(route.device, indexOf) }),
+  'route.delete': ({ route }, indexOf) => deleteRoute({ ...route, ...deviceIndex(route.device, indexOf) }),
+  'neighbour.replace': ({ neighbour }, indexOf) =>
+    addNeighbour({ ...neighbour, index: indexOf(neighbour.device) }, { existing: 'replace' }),
+  'neighbour.delete': ({ neighbour }, indexOf) => deleteNeighbour({ ...neighbour, index: indexOf(neighbour.device) }),
+}
+
+const deviceIndex = (device: string | undefined, indexOf: IndexOf): { index?: number } =>
+  device === undefined ? {} : { index: indexOf(device) }
+
+/** The request that an operation on links, addresses, routes or neighbours is. */
+export const rtnlRequest = <K extends RtnlOp['kind']>(op: OpOf<K>, indexOf: IndexOf): Request =>
+  (RTNL[op.kind] as (op: OpOf<K>, indexOf: IndexOf) => Request)(op, indexOf)
+
+const NFT: { readonly [K in NftOp['kind']]: (op: OpOf<K>) => Request | Request[] } = {
+  'table.add': ({ table }) => addTable(table),
+  'table.delete': ({ table }) => deleteTable(table),
+  'chain.add': ({ table, chain }) => addChain(table, chain),
+  'chain.delete': ({ table, chain }) => deleteChain(table, chain),
+  'rules.flush': ({ table, chain }) => flushRules(table, chain),
+  'rule.add': ({ table, chain, rule }) => addRule(table, chain, rule),
+  'set.add': ({ table, set }) => addSet(table, set),
+  'set.delete': ({ table, set }) => deleteSet(table, set),
+  'set.flush': ({ table, set }) => flushSet(table, set),
+  'elements.add': ({ table, set, elements }) => addElements(table, set, elements),
+  'elements.delete': ({ table, set, elements }) => deleteElements(table, set, elements),
+}
+
+/** The requests that an operation on a ruleset is; several where its elements do not fit into one message. */
+export function nftRequests<K extends NftOp['kind']>(op: OpOf<K>): Request[] {
+  const requests = (NFT[op.kind] as (op: OpOf<K>) => Request | Request[])(op)
+  return Array.isArray(requests) ? requests : [requests]
+}

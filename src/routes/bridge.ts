@@ -1,0 +1,98 @@
+import { IPV6 } from '../base/family.js'
+import { type Cidr, formatCidr } from '../base/ip.js'
+import { type Address } from '../codec/rtnl/address.js'
+import { ADDR_GEN_MODE } from '../codec/rtnl/constants.js'
+import { type Link } from '../codec/rtnl/link.js'
+import { macOf } from '../model/lease.js'
+import { gatewayOf } from '../model/podnetwork.js'
+import { NetloomError } from '../base/errors.js'
+import { type Op } from '../ops/op.js'
+
+/** The bridge that a node's pods are attached to, with the gateway's addresses on it. */
+export interface BridgeDesired {
+  readonly name: string
+  /** The node's pod networks, one per family. */
+  readonly subnets: readonly Cidr[]
+  /** Bytes. */
+  readonly mtu: number
+}
+
+export interface BridgeActual {
+  readonly link: Link | undefined
+  readonly addresses: readonly Address[]
+  /** Values of the paths that {@link bridgeSysctls} names, as far as the kernel has them. */
+  readonly sysctls: ReadonlyMap<string, string>
+}
+
+/**
+ * - forwarding: pods' packets pass the node.
+ * - send_redirects off: pods of one node are all behind one link, and the node would tell them to talk directly,
+ *   which isolated ports do not allow. The kernel redirects where the link's value or that of `all` says so.
+ */
+export const bridgeSysctls = (bridge: string): ReadonlyMap<string, string> =>
+  new Map([
+    ['net/ipv4/ip_forward', '1'],
+    ['net/ipv6/conf/all/forwarding', '1'],
+    ['net/ipv4/conf/all/send_redirects', '0'],
+    [`net/ipv4/conf/${bridge}/send_redirects`, '0'],
+  ])
+
+/** What makes the bridge as wanted; nothing where it is so. */
+export function planBridge(desired: BridgeDesired, { link, addresses, sysctls }: BridgeActual): Op[] {
+  const { name, subnets } = desired
+  if (link !== undefined && link.kind !== 'bridge')
+    throw new NetloomError('exists', `link ${name} is there already, and is no bridge`, { operation: 'create bridge' })
+  return [
+    ...planLink(desired, link),
+    ...planAddresses(
+      name,
+      subnets,
+      addresses.filter(({ index }) => index === link?.index),
+    ),
+    ...[...bridgeSysctls(name)]
+      .filter(([path, value]) => sysctls.get(path) !== value && (sysctls.has(path) || link === undefined))
+      .filter(([path]) => !path.startsWith('net/ipv6') || subnets.some(({ family }) => family === IPV6))
+      .map(([path, value]): Op => ({ kind: 'sysctl.set', path, value })),
+  ]
+}
+
+function planLink({ name, subnets, mtu }: BridgeDesired, link: Link | undefined): Op[] {
+  const [first] = subnets
+  // A bridge takes the lowest MAC address of its ports unless it is given one: pods' neighbour entries would go stale.
+  const mac = first === undefined ? undefined : macOf(gatewayOf(first))
+  if (link !== undefined) {
+    const changes = {
+      ...(link.up ? {} : { up: true }),
+      ...(link.mtu === mtu ? {} : { mtu }),
+      ...(mac === undefined || link.mac === mac ? {} : { mac }),
+    }
+    return Object.keys(changes).length === 0 ? [] : [{ kind: 'link.set', name, changes }]
+  }
+  return [
+    // Snooping would hold back neighbour discovery until a querier is heard, and there is none.
+    { kind: 'link.add', link: { kind: 'bridge', name, mtu, mac, bridge: { mcastSnooping: false } } },
+    { kind: 'link.set', name, changes: { addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
+  ]
+}
+
+/** The gateway's address in each network; addresses of networks that the node no longer has go. */
+function planAddresses(device: string, subnets: readonly Cidr[], actual: readonly Address[]): Op[] {
+  const wanted = subnets.map((subnet) => ({ ...subnet, address: gatewayOf(subnet) }))
+  const have = new Set(actual.map(formatCidr))
+  const want = new Set(wanted.map(formatCidr))
+  const linkLocal = (address: Address): boolean => address.family === IPV6 && address.address.startsWith('fe80:')
+  return [
+    ...wanted
+      .filter((address) => !have.has(formatCidr(address)))
+      .map((address): Op => ({
+        kind: 'address.add',
+        address: { ...address, device, noDad: address.family === IPV6 },
+      })),
+    ...actual
+      .filter((address) => !want.has(formatCidr(address)) && !linkLocal(address))
+      .map(({ family, address, prefix }): Op => ({
+        kind: 'address.delete',
+        address: { family, address, prefix, device },
+      })),
+  ]
+}

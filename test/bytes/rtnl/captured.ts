@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs'
+import { type Request } from '../../../src/codec/request.js'
+import { FLAG, HEADER_BYTES, type Message, messages, Writer } from '../../../src/codec/wire.js'
+
+/** One exchange of iproute2 with the kernel, as capture.mjs wrote it; datagrams in hexadecimal. */
+export interface Captured {
+  readonly command: string
+  readonly request: string
+  readonly replies: readonly string[]
+  /** Instead of the two: what a listener heard while the command ran. */
+  readonly heard?: readonly string[]
+}
+
+export type Noun = 'link' | 'address' | 'route' | 'neighbour'
+
+/** The captures of one noun by their names; asking for one that is not there throws. */
+export function captures(noun: Noun): { names: string[]; captured: (name: string) => Captured } {
+  const file = new URL(`../../../../test/bytes/rtnl/${noun}.json`, import.meta.url)
+  const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Record<string, Captured> }
+  const captured = (name: string): Captured => {
+    const found = cases[name]
+    if (found === undefined) throw new Error(`no capture named '${name}'`)
+    return found
+  }
+  return { names: Object.keys(cases), captured }
+}
+
+/** All messages of all datagrams. */
+export const repliesOf = ({ replies, heard }: Captured): Message[] =>
+  (heard ?? replies).flatMap((hex) => [...messages(Buffer.from(hex, 'hex'))])
+
+/** Bytes of the fixed struct of each group of four message types: ifinfomsg, ifaddrmsg, rtmsg, ndmsg. */
+const STRUCT_BYTES: Readonly<Record<number, number>> = { 4: 16, 5: 8, 6: 12, 7: 12 }
+
+/** An attribute: its type, and its bytes in hexadecimal or the attributes in it. */
+export type Tree = readonly (readonly [type: number, value: string | Tree])[]
+
+/** A request in a form that tells two apart by what they mean to the kernel. */
+export interface Shape {
+  readonly type: number
+  readonly flags: number
+  readonly struct: string
+  readonly attributes: Tree
+}
+
+export interface ShapeOptions {
+  /** Order of the outermost attributes does not matter. */
+  readonly sorted?: boolean
+  /** Types of outermost attributes that are left out. */
+  readonly without?: readonly number[]
+}
+
+const NESTED = 0x8000
+const GET = 2 // of the low two bits of a type: 0 new, 1 delete, 2 get, 3 set
+
+/** The request as bytes, as the kernel would get them, but for the sequence number. */
+export function encode(request: Request): Buffer {
+  const writer = new Writer()
+  const mark = writer.message(request.type, request.flags, 0)
+  request.body(writer)
+  return writer.endMessage(mark).bytes()
+}
+
+function* rawAttributes(buffer: Buffer): Generator<{ type: number; nested: boolean; value: Buffer }> {
+  for (let at = 0; at < buffer.length;) {
+    const length = buffer.readUInt16LE(at)
+    const type = buffer.readUInt16LE(at + 2)
+    yield { type: type & ~NESTED, nested: (type & NESTED) !== 0, value: buffer.subarray(at + 4, at + length) }
+    at += (length + 3) & ~3
+  }
+}
+
+/** Paths of the attributes that carry NLA_F_NESTED. */
+function nestedPaths(buffer: Buffer, path = ''): string[] {
+  return [...rawAttributes(buffer)].flatMap(({ type, nested, value }) =>
+    nested ? [`${path}/${type}`, ...nestedPaths(value, `${path}/${type}`)] : [],
+  )
+}
+
+const tree = (buffer: Buffer, nests: ReadonlySet<string>, path = ''): Tree =>
+  [...rawAttributes(buffer)].map(({ type, value }) => {
+    const here = `${path}/${type}`
+    return [type, nests.has(here) ? tree(value, nests, here) : value.toString('hex')] as const
+  })
+
+function shape(bytes: Buffer, nests: ReadonlySet<string>, { sorted = false, without = [] }: ShapeOptions): Shape {
+  const type = bytes.readUInt16LE(4)
+  const struct = STRUCT_BYTES[type >> 2] ?? 0
+  const added = FLAG.REQUEST | FLAG.ACK | ((type & 3) === GET ? FLAG.DUMP : 0)
+  const attributes = tree(bytes.subarray(HEADER_BYTES + struct), nests).filter(([type]) => !without.includes(type))
+  return {
+    type,
+    flags: bytes.readUInt16LE(6) & ~added,
+    struct: bytes.toString('hex', HEADER_BYTES, HEADER_BYTES + struct),
+    attributes: sorted ? attributes.toSorted(([a], [b]) => a - b) : attributes,
+  }
+}
+
+/**
+ * Our request and the captured one in comparable form. Left out is what the codec does not say (sequence number, the
+ * flags REQUEST, ACK and DUMP), and NLA_F_NESTED, which iproute2 leaves away in older nests and we always set, as
+ * <linux/netlink.h> asks of new code: an attribute that is a nest in ours is read as one in theirs.
+ */
+export function compare(ours: Request, theirs: Captured, options: ShapeOptions = {}): { ours: Shape; theirs: Shape } {
+  const bytes = encode(ours)
+  const struct = STRUCT_BYTES[ours.type >> 2] ?? 0
+  const nests = new Set(nestedPaths(bytes.subarray(HEADER_BYTES + struct)))
+  const captured = Buffer.from(theirs.request, 'hex')
+  return { ours: shape(bytes, nests, options), theirs: shape(captured, nests, options) }
+}
