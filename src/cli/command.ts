@@ -71,6 +71,12 @@ export const textOption = (values: OptionValues, name: string, fallback: string)
   return typeof value === 'string' ? value : fallback
 }
 
+/** All values of an option that may be repeated. */
+export const listOption = (values: OptionValues, name: string): string[] => {
+  const list = values[name]
+  return Array.isArray(list) ? list.filter((value) => typeof value === 'string') : []
+}
+
 /** A whole-number option within bounds, or its default. */
 export function numberOption(values: OptionValues, name: string, { fallback, min, max }: NumberBounds): number {
   const text = values[name]

@@ -38,8 +38,7 @@ export class Watches {
     present?.watcher.close()
     this.#watches.delete(path)
     try {
-      const watcher = watch(join(this.#options.root, path))
-      watcher.on('change', (_event, name) => this.#happened(path, String(name ?? '')))
+      const watcher = watch(join(this.#options.root, path), (_event, name) => this.#happened(path, name ?? ''))
       watcher.on('error', (error) => this.#fail(path, watcher, error))
       this.#watches.set(path, { identity, watcher })
       this.#options.onState(path, undefined)

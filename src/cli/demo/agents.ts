@@ -36,7 +36,13 @@ export class Agent {
   constructor({ node, place, main, source, directory }: AgentOptions) {
     this.node = node
     this.socket = join(directory, 'agent.sock')
-    const options = { node, source: `dir:${source}`, socket: this.socket, 'state-dir': join(directory, 'state'), 'log-level': 'warn' }
+    const options = {
+      node,
+      source: `dir:${source}`,
+      socket: this.socket,
+      'state-dir': join(directory, 'state'),
+      'log-level': 'warn',
+    }
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
     this.#child = place.run(() =>
       spawn(process.execPath, [main, 'agent', ...args, '--stop-on-stdin-end'], {
@@ -89,7 +95,10 @@ export class Agent {
 
   #failure(what: string): NetloomError {
     const words = this.#words.trim()
-    return new NetloomError('unavailable', `the agent of ${this.node} ${what}${words === '' ? '' : `; it said:\n${words}`}`)
+    return new NetloomError(
+      'unavailable',
+      `the agent of ${this.node} ${what}${words === '' ? '' : `; it said:\n${words}`}`,
+    )
   }
 
   /** Ends it as a supervisor would, and by force if it takes too long. */

@@ -83,7 +83,7 @@ class Pool {
   next(): string {
     const cidr = SERVICE_CIDRS[this.#family.name]
     const end = ipToBigInt(cidr.address) + (1n << BigInt(this.#family.bits - cidr.prefix)) - 1n
-    for (; this.#next < end; ) {
+    for (; this.#next < end;) {
       const address = bigIntToIp(this.#family, this.#next++)
       if (!this.#taken.has(address)) return address
     }

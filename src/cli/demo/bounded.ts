@@ -1,4 +1,7 @@
-/** Runs `work` over all items, at most `limit` at a time; the results stand in the order of the items. */
+/**
+ * Runs `work` over all items, at most `limit` at a time; the results stand in the order of the items. After a failure
+ * no further item is begun.
+ */
 export async function mapBounded<T, R>(
   items: readonly T[],
   limit: number,
@@ -12,6 +15,11 @@ export async function mapBounded<T, R>(
       results[position] = await work(items[position] as T, position)
     }
   }
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, runner))
+  const guarded = (): Promise<void> =>
+    runner().catch((error: unknown) => {
+      next = items.length
+      throw error
+    })
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, guarded))
   return results
 }

@@ -32,7 +32,11 @@ export interface DemoNode {
 export const layOut = (count: number): DemoNode[] =>
   Array.from({ length: count }, (_, i) => ({
     name: `node-${i + 1}`,
-    addresses: SEGMENTS.map(({ family, prefix, address }) => ({ family, prefix, address: address(FIRST_NODE + i + 1) })),
+    addresses: SEGMENTS.map(({ family, prefix, address }) => ({
+      family,
+      prefix,
+      address: address(FIRST_NODE + i + 1),
+    })),
     podCIDRs: [
       { family: IPV4, address: `10.244.${i + 1}.0`, prefix: 24 },
       { family: IPV6, address: `fd00:244:${i + 1}::`, prefix: 64 },

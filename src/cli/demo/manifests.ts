@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
-import { basename, dirname, join, relative } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import { asNetloomError, invalid, NetloomError } from '../../base/errors.js'
 import { documents, type ManifestDocument } from '../../kube/manifest.js'
 import { scan } from '../../kube/scan.js'
@@ -130,7 +130,5 @@ function readType(object: Cursor, inherited: Type | undefined): Type {
   return { apiVersion: object.field('apiVersion').string(), kind: object.field('kind').string() }
 }
 
-const joined = (before: string, field: string): string => (before === '' || field === '' ? before + field : `${before}.${field}`)
-
-/** A folder's own name, or that of a file's folder: what a report calls the source. */
-export const sourceName = (path: string): string => (/\.(ya?ml|json)$/.test(path) ? basename(dirname(path)) : basename(path))
+const joined = (before: string, field: string): string =>
+  before === '' || field === '' ? before + field : `${before}.${field}`

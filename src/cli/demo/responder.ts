@@ -46,7 +46,9 @@ export class Responder {
 
   async #udp(port: number): Promise<UdpSocket> {
     const socket = await this.#place.bind('udp6', port)
-    socket.on('message', (_message, client) => socket.send(this.#line(port, client.address), client.port, client.address))
+    socket.on('message', (_message, client) =>
+      socket.send(this.#line(port, client.address), client.port, client.address),
+    )
     // An answer that could not be sent is a lost datagram, and the client asks again.
     return socket.on('error', () => undefined)
   }

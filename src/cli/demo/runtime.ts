@@ -57,7 +57,8 @@ export class Runtime {
     return new Promise((resolve, reject) => {
       const child = execFile(executable, [], { env, timeout: TIMEOUT_MS }, (error, stdout) => {
         if (error === null) resolve(stdout)
-        else reject(new NetloomError('unavailable', `CNI ${command} of ${keyOf(pod)}: ${reason(stdout) ?? error.message}`))
+        else
+          reject(new NetloomError('unavailable', `CNI ${command} of ${keyOf(pod)}: ${reason(stdout) ?? error.message}`))
       })
       // A plugin that ends without reading breaks the pipe; its own error says more.
       child.stdin?.on('error', () => undefined)

@@ -64,17 +64,15 @@ const nodeOps = ({ addresses }: DemoNode): Op[] => [
   up('lo'),
   up(UPLINK),
   ...addresses.map((address): Op => ({ kind: 'address.add', address: { ...address, device: UPLINK, noDad: true } })),
-  ...SEGMENT_HOST.map(
-    ({ family, address }): Op => ({
-      kind: 'route.replace',
-      route: {
-        destination: parseCidr(family.everything),
-        gateway: address,
-        device: UPLINK,
-        protocol: RTPROT.STATIC,
-      },
-    }),
-  ),
+  ...SEGMENT_HOST.map(({ family, address }): Op => ({
+    kind: 'route.replace',
+    route: {
+      destination: parseCidr(family.everything),
+      gateway: address,
+      device: UPLINK,
+      protocol: RTPROT.STATIC,
+    },
+  })),
 ]
 
 /** A namespace for a pod, with nothing in it but loopback. */

@@ -34,7 +34,8 @@ export class StateDirectory {
 
   /** Writes or replaces objects; readers see each as a whole or not at all. */
   async write(values: readonly KubeValue[]): Promise<void> {
-    for (const value of values) await this.#replace(join(this.path, fileOf(value)), stringify(value, { aliasDuplicateObjects: false }))
+    for (const value of values)
+      await this.#replace(join(this.path, fileOf(value)), stringify(value, { aliasDuplicateObjects: false }))
   }
 
   async #replace(file: string, text: string): Promise<void> {

@@ -83,7 +83,10 @@ const REASONS: readonly (readonly [(service: Service, port: ServicePort, given: 
   [({ headless }) => headless, 'is headless: clients find its pods by DNS'],
   [({ serviceProxyName }) => serviceProxyName !== undefined, 'is left to another service proxy by its label'],
   [(_service, _port, given) => given, 'has endpoints of its own in the manifests, which may be anywhere'],
-  [({ internalTrafficPolicy }) => internalTrafficPolicy === 'Local', 'serves each node by itself (internalTrafficPolicy Local)'],
+  [
+    ({ internalTrafficPolicy }) => internalTrafficPolicy === 'Local',
+    'serves each node by itself (internalTrafficPolicy Local)',
+  ],
   [(_service, { protocol }) => protocol === 'SCTP', 'is SCTP, which the responders do not speak'],
 ]
 

@@ -70,9 +70,16 @@ const WORKLOADS: Readonly<Record<string, WorkloadKind>> = {
     ...APPS,
     count: replicas,
     pod: ({ name, spec }, position) => {
-      const first = spec.field('ordinals').field('start').optional((place) => place.integer(0, MOST_REPLICAS)) ?? 0
+      const first =
+        spec
+          .field('ordinals')
+          .field('start')
+          .optional((place) => place.integer(0, MOST_REPLICAS)) ?? 0
       const pod = generatedName(name, String(first + position))
-      const labels = { 'statefulset.kubernetes.io/pod-name': pod, 'apps.kubernetes.io/pod-index': String(first + position) }
+      const labels = {
+        'statefulset.kubernetes.io/pod-name': pod,
+        'apps.kubernetes.io/pod-index': String(first + position),
+      }
       return { name: pod, labels }
     },
   },
@@ -172,7 +179,8 @@ function nameOf(manifest: Manifest): { namespace: string; name: string } {
     const metadata = object.field('metadata')
     const namespace = metadata.field('namespace').optional((place) => place.string()) ?? 'default'
     const generate = metadata.field('generateName')
-    if (!metadata.field('name').absent || generate.absent) return { namespace, name: readDnsSubdomain(metadata.field('name')) }
+    if (!metadata.field('name').absent || generate.absent)
+      return { namespace, name: readDnsSubdomain(metadata.field('name')) }
     const base = generate.string()
     return { namespace, name: generatedName(base.replace(/-$/, ''), suffix(JSON.stringify(manifest.value), 5)) }
   })
@@ -189,7 +197,9 @@ const owners = (manifest: Manifest): readonly string[] =>
     object
       .field('metadata')
       .field('ownerReferences')
-      .list((owner) => keyOfWorkload(owner.field('kind').string(), nameOf(manifest).namespace, owner.field('name').string())),
+      .list((owner) =>
+        keyOfWorkload(owner.field('kind').string(), nameOf(manifest).namespace, owner.field('name').string()),
+      ),
   )
 
 function podsOf(manifest: Manifest, nodes: readonly string[], placement: Placement): PodPlan[] {
@@ -202,8 +212,9 @@ function podsOf(manifest: Manifest, nodes: readonly string[], placement: Placeme
     const count = kind.count(named.spec)
     return Array.from({ length: count === 'each node' ? nodes.length : count }, (_, i): PodPlan => {
       const own = count === 'each node' ? nodes[i] : undefined
-      return podPlan({ manifest, template, own: kind.pod(named, i), namespace: named.namespace }, (pod) =>
-        own ?? placement.next(pod.nodeName),
+      return podPlan(
+        { manifest, template, own: kind.pod(named, i), namespace: named.namespace },
+        (pod) => own ?? placement.next(pod.nodeName),
       )
     })
   })
@@ -235,7 +246,11 @@ function podPlan({ manifest, template, namespace, own }: Making, place: (pod: Po
 export const MOST_PODS_OF_NODE = 253
 
 /** @throws NetloomError where a node has too many pods. */
-export function checkSizes(pods: readonly PodPlan[], nodes: readonly string[], where: Pick<Manifest, 'file' | 'line'>): void {
+export function checkSizes(
+  pods: readonly PodPlan[],
+  nodes: readonly string[],
+  where: Pick<Manifest, 'file' | 'line'>,
+): void {
   for (const node of nodes) {
     const count = pods.filter((pod) => pod.node === node && !pod.pod.hostNetwork).length
     if (count > MOST_PODS_OF_NODE) {

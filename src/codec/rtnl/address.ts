@@ -57,8 +57,9 @@ function writeAddress(writer: Writer, spec: AddressSpec): void {
     .u8(wide ? 0 : flags)
     .u8(checkInteger(spec.scope ?? RT_SCOPE.UNIVERSE, 0xff, 'scope'))
     .u32(checkInteger(spec.index, MAX_U32, 'index'))
+  writer.attrIp(IFA.LOCAL, spec.address)
   if (wide) writer.attrU32(IFA.FLAGS, flags)
-  writer.attrIp(IFA.LOCAL, spec.address).attrIp(IFA.ADDRESS, spec.address)
+  writer.attrIp(IFA.ADDRESS, spec.address)
 }
 
 /** Puts an address on a link; EEXIST where it is there, unless `replace`. */

@@ -225,7 +225,10 @@ function writeAddrGenMode(writer: Writer, mode: number): void {
   )
 }
 
-/** Changes flags of a link that is a bridge's port already; EINVAL or EOPNOTSUPP where it is none. */
+/**
+ * Changes flags of a link that is a bridge's port already. iproute2 says `bridge_slave` in IFLA_INFO_KIND; the kernel
+ * goes by the link's master alone, and for a kind that it does not know it would look for a module to load.
+ */
 export const setBridgePort = (target: LinkTarget, port: BridgePort): Request =>
   buildRequest({ type: RTM.NEWLINK, flags: 0, operation: `change bridge port ${targetText(target)}` }, (writer) => {
     writeTarget(writer, target)
@@ -330,7 +333,8 @@ export interface PortChange {
   readonly index: number
   /** Index of the bridge. */
   readonly master: number
-  readonly port: BridgePort
+  /** Not told of a link that left. */
+  readonly port?: BridgePort | undefined
 }
 
 /**
@@ -344,6 +348,6 @@ export function decodePortChange(payload: Buffer): PortChange | undefined {
   const attributes = new Attributes(payload.subarray(IFINFOMSG_BYTES))
   const master = attributes.u32(IFLA.MASTER)
   const port = attributes.nested(IFLA.PROTINFO)
-  if (master === undefined || port === undefined) return undefined
-  return { index: payload.readUInt32LE(4), master, port: readBridgePort(port) }
+  if (master === undefined) return undefined
+  return { index: payload.readUInt32LE(4), master, port: port === undefined ? undefined : readBridgePort(port) }
 }

@@ -136,30 +136,20 @@ function writeRtmsg(writer: Writer, rtmsg: Rtmsg): void {
 
 function writeRoute(writer: Writer, spec: RouteSpec & { readonly scope: number; readonly type: number }): void {
   const { family, address, prefix } = spec.destination
-  const { protocol, scope, type, table = RT_TABLE.MAIN } = spec
+  const { protocol, scope, type, table = RT_TABLE.MAIN, mtu, advmss } = spec
   checkInteger(table, MAX_U32, 'table')
   writeRtmsg(writer, { family, prefix, table, protocol, scope, type, flags: spec.onlink === true ? RTNH_F.ONLINK : 0 })
   if (prefix > 0) writer.attrIp(RTA.DST, address)
   if (spec.gateway !== undefined) writeGateway(writer, family, spec.gateway)
-  writeFields(writer, ROUTE_NUMBERS, {
-    index: spec.index,
-    priority: spec.priority,
-    table: table > 0xff ? table : undefined,
-  })
+  if (table > 0xff) writer.attrU32(RTA.TABLE, table)
+  if (spec.priority !== undefined) U32.write(writer, RTA.PRIORITY, spec.priority, 'priority')
   if (spec.source !== undefined) writer.attrIp(RTA.PREFSRC, ofFamily(family, spec.source, 'source'))
-  if (spec.mtu !== undefined || spec.advmss !== undefined) {
-    const mark = writer.nest(RTA.METRICS)
-    writeFields(writer, METRICS, { mtu: spec.mtu, advmss: spec.advmss })
-    writer.end(mark)
-  }
+  if (spec.index !== undefined) U32.write(writer, RTA.OIF, spec.index, 'index')
+  if (mtu === undefined && advmss === undefined) return
+  const mark = writer.nest(RTA.METRICS)
+  writeFields(writer, METRICS, { mtu, advmss })
+  writer.end(mark)
 }
-
-const ROUTE_NUMBERS: Fields<{ index?: number | undefined; priority?: number | undefined; table?: number | undefined }> =
-  {
-    index: [RTA.OIF, U32],
-    priority: [RTA.PRIORITY, U32],
-    table: [RTA.TABLE, U32],
-  }
 
 function ofFamily(family: Family, address: string, field: string): string {
   if (familyOf(address) !== family) throw invalid(field, `'${address}' is no ${family.name} address`)

@@ -13,17 +13,17 @@ import { STEPS } from './steps.mjs'
 
 const STRACE = ['-qq', '-f', '-e', 'trace=sendmsg,sendto,recvmsg', '-e', 'write=all', '-e', 'read=all', '-s', '0', '-o']
 
-/** What strace saw as { send, bytes }, in order: a line per call, then a hex dump of what it moved. */
+/** What strace saw as { send, fd, bytes }, in order: a line per call, then a hex dump of what it moved. */
 function parseTrace(text) {
   const calls = []
   for (const line of text.split('\n')) {
     const dump = /^ \| [0-9a-f]{5}((?: {1,2}[0-9a-f]{2}){1,16})/.exec(line)
     const last = calls.at(-1)
     if (dump !== null && last !== undefined) last.hex += dump[1].replaceAll(' ', '')
-    const call = /(sendmsg|sendto|recvmsg)\(/.exec(line)
-    if (call !== null) calls.push({ send: call[1] !== 'recvmsg', hex: '' })
+    const call = /(sendmsg|sendto|recvmsg)\((\d+)/.exec(line)
+    if (call !== null) calls.push({ send: call[1] !== 'recvmsg', fd: call[2], hex: '' })
   }
-  return calls.filter(({ hex }) => hex !== '').map(({ send, hex }) => ({ send, bytes: Buffer.from(hex, 'hex') }))
+  return calls.filter(({ hex }) => hex !== '').map(({ hex, ...call }) => ({ ...call, bytes: Buffer.from(hex, 'hex') }))
 }
 
 const DUMP = 0x300
@@ -36,14 +36,15 @@ function choose(trace, type) {
   return wanted.find(({ bytes }) => (bytes.readUInt16LE(6) & DUMP) === DUMP) ?? wanted[0]
 }
 
-/** One request, and what came back until the next. */
+/** One request, and what came back on its socket until the next. */
 function exchange(trace, type) {
   const request = choose(trace, type)
   if (request === undefined) throw new Error(`no request of type ${type} in the trace`)
-  const rest = trace.slice(trace.indexOf(request) + 1)
+  const rest = trace.slice(trace.indexOf(request) + 1).filter(({ fd }) => fd === request.fd)
   const end = rest.findIndex(({ send }) => send)
   const replies = rest.slice(0, end === -1 ? undefined : end)
-  return { request: request.bytes.toString('hex'), replies: replies.map(({ bytes }) => bytes.toString('hex')) }
+  const sent = request.bytes.subarray(0, request.bytes.readUInt32LE(0)) // iproute2 sends its whole buffer, used or not
+  return { request: sent.toString('hex'), replies: replies.map(({ bytes }) => bytes.toString('hex')) }
 }
 
 /** A command that the kernel refuses is a capture like any other; who runs this sees which they were. */
@@ -53,6 +54,9 @@ function trace(argv, file) {
   return parseTrace(readFileSync(file, 'utf8'))
 }
 
+/** `ip monitor` begins with a list of all links; those messages carry NLM_F_MULTI. */
+const isDump = (bytes) => (bytes.readUInt16LE(6) & 2) !== 0
+
 async function listen({ monitor, argv }, file) {
   const listener = spawn('strace', [...STRACE, file, 'ip', 'monitor', monitor], { stdio: 'ignore', detached: true })
   await sleep(500)
@@ -60,7 +64,8 @@ async function listen({ monitor, argv }, file) {
   await sleep(500)
   process.kill(-listener.pid, 'SIGINT') // to the group: strace itself blocks it
   await once(listener, 'exit')
-  return { heard: parseTrace(readFileSync(file, 'utf8')).map(({ bytes }) => bytes.toString('hex')) }
+  const notices = parseTrace(readFileSync(file, 'utf8')).filter(({ send, bytes }) => !send && !isDump(bytes))
+  return { heard: notices.map(({ bytes }) => bytes.toString('hex')) }
 }
 
 async function capture(steps, file) {

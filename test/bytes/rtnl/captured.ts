@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import type t from 'tap'
 import { type Request } from '../../../src/codec/request.js'
 import { FLAG, HEADER_BYTES, type Message, messages, Writer } from '../../../src/codec/wire.js'
 
@@ -43,11 +44,14 @@ export interface Shape {
   readonly attributes: Tree
 }
 
+/** Where a difference is meant; each use says why. */
 export interface ShapeOptions {
-  /** Order of the outermost attributes does not matter. */
+  /** The order of attributes in one nest does not matter. */
   readonly sorted?: boolean
-  /** Types of outermost attributes that are left out. */
-  readonly without?: readonly number[]
+  /** Attributes that are left out, by their path of types: `/18/1` is IFLA_INFO_KIND. */
+  readonly without?: readonly string[]
+  /** The address family, first byte of every struct, is not compared. */
+  readonly anyFamily?: boolean
 }
 
 const NESTED = 0x8000
@@ -64,6 +68,7 @@ export function encode(request: Request): Buffer {
 function* rawAttributes(buffer: Buffer): Generator<{ type: number; nested: boolean; value: Buffer }> {
   for (let at = 0; at < buffer.length;) {
     const length = buffer.readUInt16LE(at)
+    if (length < 4) throw new Error(`attribute of ${length} bytes at ${at}`)
     const type = buffer.readUInt16LE(at + 2)
     yield { type: type & ~NESTED, nested: (type & NESTED) !== 0, value: buffer.subarray(at + 4, at + length) }
     at += (length + 3) & ~3
@@ -77,22 +82,24 @@ function nestedPaths(buffer: Buffer, path = ''): string[] {
   )
 }
 
-const tree = (buffer: Buffer, nests: ReadonlySet<string>, path = ''): Tree =>
-  [...rawAttributes(buffer)].map(({ type, value }) => {
+function tree(buffer: Buffer, nests: ReadonlySet<string>, options: ShapeOptions, path = ''): Tree {
+  const attributes = [...rawAttributes(buffer)].flatMap(({ type, value }) => {
     const here = `${path}/${type}`
-    return [type, nests.has(here) ? tree(value, nests, here) : value.toString('hex')] as const
+    if (options.without?.includes(here) === true) return []
+    return [[type, nests.has(here) ? tree(value, nests, options, here) : value.toString('hex')] as const]
   })
+  return options.sorted === true ? attributes.toSorted(([a], [b]) => a - b) : attributes
+}
 
-function shape(bytes: Buffer, nests: ReadonlySet<string>, { sorted = false, without = [] }: ShapeOptions): Shape {
+function shape(bytes: Buffer, nests: ReadonlySet<string>, options: ShapeOptions): Shape {
   const type = bytes.readUInt16LE(4)
-  const struct = STRUCT_BYTES[type >> 2] ?? 0
+  const end = HEADER_BYTES + (STRUCT_BYTES[type >> 2] ?? 0)
   const added = FLAG.REQUEST | FLAG.ACK | ((type & 3) === GET ? FLAG.DUMP : 0)
-  const attributes = tree(bytes.subarray(HEADER_BYTES + struct), nests).filter(([type]) => !without.includes(type))
   return {
     type,
     flags: bytes.readUInt16LE(6) & ~added,
-    struct: bytes.toString('hex', HEADER_BYTES, HEADER_BYTES + struct),
-    attributes: sorted ? attributes.toSorted(([a], [b]) => a - b) : attributes,
+    struct: bytes.toString('hex', HEADER_BYTES + Number(options.anyFamily ?? false), end),
+    attributes: tree(bytes.subarray(end), nests, options),
   }
 }
 
@@ -107,4 +114,19 @@ export function compare(ours: Request, theirs: Captured, options: ShapeOptions =
   const nests = new Set(nestedPaths(bytes.subarray(HEADER_BYTES + struct)))
   const captured = Buffer.from(theirs.request, 'hex')
   return { ours: shape(bytes, nests, options), theirs: shape(captured, nests, options) }
+}
+
+/** The requests of this table are what iproute2 sent for the captures of the same names, and none is forgotten. */
+export function checkRequests(
+  test: Pick<typeof t, 'strictSame'>,
+  noun: Noun,
+  table: Record<string, readonly [Request, ShapeOptions?]>,
+): void {
+  const { captured, names } = captures(noun)
+  for (const [name, [request, options]] of Object.entries(table)) {
+    const { ours, theirs } = compare(request, captured(name), options)
+    test.strictSame(ours, theirs, `${name}: ${captured(name).command}`)
+  }
+  const listeners = names.filter((name) => captured(name).heard !== undefined)
+  test.strictSame(Object.keys(table).concat(listeners).sort(), names.toSorted(), 'every capture has its row')
 }

@@ -71,7 +71,6 @@ export const STEPS = {
     step(RTM.GETLINK)('list links', 'ip -d link show'),
     step(RTM.GETLINK)('list ports of a bridge', 'ip link show master br0'),
     step(RTM.GETLINK)('list links of a kind', 'ip link show type vxlan'),
-    step(RTM.GETLINK)('list bridge ports', 'bridge -d link show'),
     heard('hear that a port leaves', 'link', 'ip link set dev v1 nomaster'),
     newLink('set no master', 'ip link set dev v1 nomaster'),
     newLink('set group', 'ip link set dev v1 group 11'),

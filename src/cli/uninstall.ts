@@ -1,0 +1,81 @@
+import { rmSync } from 'node:fs'
+import { FAMILIES } from '../base/family.js'
+import { NetloomError } from '../base/errors.js'
+import { BRIDGE, DEFAULT_SOCKET, DEFAULT_STATE_DIR, ROUTE_PROTOCOL, VETH_PREFIX } from '../base/names.js'
+import { callAgent } from '../daemon/client.js'
+import { Kernel } from '../daemon/kernel.js'
+import { observeLinks, observeRoutes, observeTables } from '../kernel/observe.js'
+import { MASQUERADE } from '../masquerade/plan.js'
+import { type Op } from '../ops/op.js'
+import { planText } from '../ops/text.js'
+import { servicesTable } from '../proxy/layout.js'
+import { planPeerRoutes } from '../routes/peers.js'
+import { type Command, EXIT, type ExitCode, type OptionValues, textOption } from './command.js'
+
+const HELP = `Usage: netloom uninstall [--dry-run] [--socket PATH] [--state-dir PATH]
+
+Removes everything that netloom made on this node: links of pods, bridge, routes, nftables tables, leases, socket. Pods
+that are attached lose their network. Refuses while an agent is running, since it would make everything again.
+
+  --dry-run         print what would be done
+  --socket PATH     unix socket of the agent (default ${DEFAULT_SOCKET})
+  --state-dir PATH  where leases are kept (default ${DEFAULT_STATE_DIR})
+  -h, --help        this text
+
+Examples:
+  netloom uninstall --dry-run
+  netloom uninstall
+`
+
+export const uninstallCommand: Command = {
+  name: 'uninstall',
+  summary: 'remove everything that netloom made on this node',
+  help: HELP,
+  operands: 0,
+  options: { 'dry-run': { type: 'boolean' }, socket: { type: 'string' }, 'state-dir': { type: 'string' } },
+  run,
+}
+
+async function run(values: OptionValues): Promise<ExitCode> {
+  const socket = textOption(values, 'socket', DEFAULT_SOCKET)
+  const stateDir = textOption(values, 'state-dir', DEFAULT_STATE_DIR)
+  if (await answers(socket)) throw new NetloomError('exists', `an agent is running on ${socket}; stop it first`)
+  const kernel = new Kernel()
+  try {
+    const ops = await planUninstall(kernel)
+    process.stdout.write(`${planText(ops)}rm -r ${stateDir} ${socket}\n`)
+    if (values['dry-run'] === true) return EXIT.OK
+    await kernel.applier.apply(ops)
+    for (const path of [stateDir, socket]) rmSync(path, { recursive: true, force: true })
+    return EXIT.OK
+  } finally {
+    kernel.close()
+  }
+}
+
+async function answers(socket: string): Promise<boolean> {
+  try {
+    await callAgent(socket, 'status')
+    return true
+  } catch (error) {
+    if (error instanceof NetloomError && error.code === 'unavailable') return false
+    throw error
+  }
+}
+
+/** Everything in the kernel that has one of our names or numbers. Routes and rules first: traffic stops cleanly. */
+export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]> {
+  const links = [...(await observeLinks(route)).values()]
+  const routes = await Promise.all(FAMILIES.map((family) => observeRoutes(route, family, { protocol: ROUTE_PROTOCOL })))
+  const tables = [MASQUERADE, ...FAMILIES.map(servicesTable)]
+  const present = await observeTables(netfilter)
+  return [
+    ...planPeerRoutes([], routes.flat()),
+    ...tables
+      .filter(({ family, name }) => present.some((table) => table.family === family && table.name === name))
+      .map((table): Op => ({ kind: 'table.delete', table })),
+    ...links
+      .filter(({ name, kind }) => name.startsWith(VETH_PREFIX) || (name === BRIDGE && kind === 'bridge'))
+      .map(({ name }): Op => ({ kind: 'link.delete', name })),
+  ]
+}

@@ -1,0 +1,160 @@
+import { join } from 'node:path'
+import { NetloomError } from '../base/errors.js'
+import { type Cidr, formatCidr } from '../base/ip.js'
+import { type Logger } from '../base/log.js'
+import { VETH_PREFIX } from '../base/names.js'
+import { type FrameBody } from '../codec/frame.js'
+import { Journal } from '../ipam/journal-io.js'
+import { Pool } from '../ipam/pool.js'
+import { observeLinks } from '../kernel/observe.js'
+import { type Source } from '../kube/source.js'
+import { Attachments } from './attachments.js'
+import { type AgentStatus } from './client.js'
+import { answerCni } from './cni.js'
+import { Kernel } from './kernel.js'
+import { NodeNetwork } from './node-network.js'
+import { SocketServer } from './server.js'
+import { Services } from './services.js'
+import { VERSION } from './version.js'
+
+export interface AgentOptions {
+  /** Name of the Node object that this machine is. */
+  readonly node: string
+  readonly source: Source
+  /** Path of the unix socket. */
+  readonly socket: string
+  readonly stateDir: string
+  /** Destinations outside of the pod networks that pods reach with their own addresses. */
+  readonly masqueradeExceptions: readonly Cidr[]
+  readonly log: Logger
+}
+
+/** One node's agent: it wires the parts, and stops them in the opposite order. What it made stays when it stops. */
+export class Agent {
+  readonly #options: AgentOptions
+  readonly #kernel: Kernel
+  readonly #journal: Journal
+  readonly #pool: Pool
+  readonly #network: NodeNetwork
+  readonly #services: Services
+  readonly #attachments: Attachments
+  readonly #server: SocketServer
+  #notReady: string | undefined = 'the agent is starting'
+
+  constructor(options: AgentOptions) {
+    const { node, source, stateDir, log, masqueradeExceptions } = options
+    const { store } = source
+    this.#options = options
+    this.#journal = new Journal(join(stateDir, 'leases'))
+    this.#pool = new Pool([], this.#journal.leases)
+    const kernel = new Kernel()
+    this.#kernel = kernel
+    this.#network = new NodeNetwork({
+      kernel,
+      store,
+      node,
+      log,
+      masqueradeExceptions,
+      onSubnets: (subnets) => (this.#pool.subnets = subnets),
+    })
+    this.#services = new Services({ kernel, store, node, log })
+    this.#attachments = new Attachments({
+      kernel,
+      network: this.#network,
+      pool: this.#pool,
+      journal: this.#journal,
+      log,
+    })
+    this.#server = new SocketServer(options.socket, (body) => this.#handle(body), log)
+  }
+
+  /** Answers when the node's network and its Services stand. Calls are answered before, with "try again later". */
+  async start(): Promise<void> {
+    const { source, log, node } = this.#options
+    await this.#server.listen()
+    if (this.#journal.tornBytes > 0)
+      log.warn({ bytes: this.#journal.tornBytes }, 'a torn record was cut off the journal')
+    this.#kernel.watch(
+      (event) => this.#network.observed(event),
+      (table) => {
+        this.#network.drifted(table)
+        this.#services.drifted(table)
+      },
+    )
+    source.subscribe((changes) => {
+      this.#network.update(changes)
+      this.#services.update(changes)
+    })
+    await source.start()
+    await this.#network.reconciler.now()
+    await this.#recover()
+    await this.#services.reconciler.now()
+    this.#notReady = undefined
+    log.info({ node, version: VERSION, subnets: this.#network.subnets.map(formatCidr) }, 'agent is ready')
+  }
+
+  async #recover(): Promise<void> {
+    const links = await observeLinks(this.#kernel.route)
+    await this.#attachments.recover(links.keys(), (name) => name.startsWith(VETH_PREFIX))
+  }
+
+  /** Why pods cannot be attached; undefined when they can. */
+  #whyNotReady(): string | undefined {
+    if (this.#notReady !== undefined) return this.#notReady
+    return this.#network.bridge === undefined
+      ? (this.#network.problems()[0] ??
+          this.#network.reconciler.error?.message ??
+          "the node's bridge does not stand yet")
+      : undefined
+  }
+
+  async #handle(body: FrameBody): Promise<FrameBody> {
+    switch (body['method']) {
+      case 'cni': {
+        const { log } = this.#options
+        return answerCni(body, { attachments: this.#attachments, notReady: () => this.#whyNotReady(), log })
+      }
+      case 'status':
+        return { ok: true, result: this.status() }
+      default:
+        throw new NetloomError('unsupported', `method: '${String(body['method'])}' is unknown`, { field: 'method' })
+    }
+  }
+
+  status(): AgentStatus {
+    const { node, source } = this.#options
+    return {
+      node,
+      version: VERSION,
+      ready: this.#whyNotReady() === undefined,
+      subnets: this.#network.subnets.map(formatCidr),
+      routes: this.#network.routes.map((route) => ({ ...route, destination: formatCidr(route.destination) })),
+      pods: [...this.#attachments.leases].map(({ containerId, ifname, addresses, pod }) => ({
+        containerId,
+        ifname,
+        addresses,
+        ...(pod === undefined ? {} : { pod }),
+      })),
+      services: this.#services.counts(),
+      problems: [
+        ...this.#network.problems(),
+        ...this.#services.problems(),
+        ...[this.#network.reconciler, this.#services.reconciler].flatMap(({ error }) => error?.message ?? []),
+        ...source
+          .problems()
+          .map(({ file, line, message }) =>
+            line === undefined ? `${file}: ${message}` : `${file}:${line}: ${message}`,
+          ),
+      ],
+    }
+  }
+
+  /** Stops. Links, routes and rules stay, and traffic with them. */
+  async stop(): Promise<void> {
+    await this.#server.close()
+    await this.#options.source.close()
+    await Promise.all([this.#network.reconciler.close(), this.#services.reconciler.close()])
+    this.#kernel.close()
+    this.#journal.close()
+  }
+}

@@ -1,0 +1,242 @@
+import { closeSync, fstatSync, statSync } from 'node:fs'
+import { familyOf, parseCidr } from '../base/ip.js'
+import { asNetloomError, NetloomError } from '../base/errors.js'
+import { type Logger } from '../base/log.js'
+import { type AttachmentPlan, gatewayFor, planForget, planHostSide, planPodSide, podMac } from '../cni/attach.js'
+import { checkAttachment } from '../cni/check.js'
+import { CNI_CODE, CniFailure } from '../cni/error.js'
+import { attachmentOf, type CniRequest } from '../cni/request.js'
+import { addResult, type Attached } from '../cni/result.js'
+import { type Journal } from '../ipam/journal-io.js'
+import { type Pool } from '../ipam/pool.js'
+import { Applier } from '../kernel/apply.js'
+import { inNamespace, openNamespace } from '../kernel/netns.js'
+import { observeAddresses, observeLink, observeRoutes } from '../kernel/observe.js'
+import { openSocket, PROTOCOL } from '../kernel/socket.js'
+import { Talk } from '../kernel/talk.js'
+import { hostInterfaceOf, type Lease, leaseKey } from '../model/lease.js'
+import { FAMILIES } from '../base/family.js'
+import { type Kernel } from './kernel.js'
+import { type NodeNetwork } from './node-network.js'
+import { Reaper } from './reaper.js'
+
+export interface AttachmentsOptions {
+  readonly kernel: Kernel
+  readonly network: NodeNetwork
+  readonly pool: Pool
+  readonly journal: Journal
+  readonly log: Logger
+}
+
+/** A pod's namespace, opened: what is done in it is done through its own netlink socket. */
+interface Pod {
+  readonly fd: number
+  readonly route: Talk
+}
+
+/** Attaches pods to the node's bridge and takes them off it. */
+export class Attachments {
+  readonly #options: AttachmentsOptions
+  readonly #reaper: Reaper
+  /** Attachments that a call is working on; a second call for one of them is told to come again. */
+  readonly #busy = new Set<string>()
+
+  constructor(options: AttachmentsOptions) {
+    this.#options = options
+    this.#reaper = new Reaper(options.kernel.route)
+  }
+
+  get leases(): Iterable<Lease> {
+    return this.#options.pool.leases.values()
+  }
+
+  /**
+   * Attaches a pod. When it answers, packets flow; when it throws, nothing is left of it.
+   * @throws NetloomError
+   */
+  async add(request: CniRequest): Promise<object> {
+    const { pool, network } = this.#options
+    return this.#exclusively(request, async () => {
+      const present = pool.find(attachmentOf(request))
+      if (present !== undefined)
+        throw new NetloomError(
+          'exists',
+          `container ${request.containerId} has ${request.ifname} with ${present.addresses.join(', ')}`,
+        )
+      const { bridge, subnets } = network
+      if (bridge === undefined) throw new NetloomError('unavailable', "the node's bridge does not stand yet")
+      const mtu = request.config.mtu === 'auto' ? network.mtu : request.config.mtu
+      return this.#withPod(request.netns, async (pod) => {
+        const plan = { lease: this.#lease(request), bridge, subnets, mtu }
+        try {
+          await this.#attach(plan, pod)
+          return addResult(request.config, await this.#attached(plan))
+        } catch (error) {
+          await this.#release(plan.lease)
+          throw error
+        }
+      })
+    })
+  }
+
+  /** Takes addresses and remembers them before anything is made of them. */
+  #lease(request: CniRequest): Lease {
+    const { pool, journal } = this.#options
+    const attachment = attachmentOf(request)
+    const lease: Lease = {
+      ...attachment,
+      netns: request.netns,
+      addresses: pool.choose(),
+      hostInterface: hostInterfaceOf(attachment),
+      ...(request.pod === undefined ? {} : { pod: request.pod }),
+    }
+    journal.add(lease)
+    pool.add(lease)
+    return lease
+  }
+
+  async #attach(plan: AttachmentPlan, { fd, route }: Pod): Promise<void> {
+    await this.#options.kernel.applier.apply(planHostSide(plan, fd))
+    await new Applier({ route, namespace: fd }).apply(planPodSide(plan))
+  }
+
+  async #attached({ lease, subnets, mtu }: AttachmentPlan): Promise<Attached> {
+    const host = await observeLink(this.#options.kernel.route, lease.hostInterface)
+    const addresses = lease.addresses.map((address) => ({
+      address,
+      prefix: address.includes(':') ? 128 : 32,
+      gateway: gatewayFor(address, subnets),
+    }))
+    return {
+      hostInterface: lease.hostInterface,
+      hostMac: host?.mac ?? '',
+      ifname: lease.ifname,
+      mac: podMac(lease),
+      netns: lease.netns,
+      mtu,
+      addresses,
+      routes: addresses.flatMap(({ address, gateway }) => {
+        const family = familyOf(address)
+        return family === undefined ? [] : [{ destination: parseCidr(family.everything), gateway }]
+      }),
+    }
+  }
+
+  /** Takes a pod off; succeeds whatever is gone already (CNI specification, "DEL"). */
+  async del(request: CniRequest): Promise<void> {
+    await this.#exclusively(request, async () => {
+      const attachment = attachmentOf(request)
+      const lease = this.#options.pool.find(attachment)
+      // Without a lease there may still be a link, of a crash or of a state directory that was lost.
+      if (lease === undefined) await this.#reaper.delete(hostInterfaceOf(attachment))
+      else await this.#release(lease)
+    })
+  }
+
+  /** First the link, then the address: it must not be given to another while packets for it still arrive. */
+  async #release(lease: Lease): Promise<void> {
+    const { journal, pool, kernel, network } = this.#options
+    await this.#reaper.delete(lease.hostInterface)
+    if (network.bridge !== undefined) await kernel.applier.apply(planForget(lease, network.bridge))
+    journal.remove(lease)
+    pool.remove(lease)
+  }
+
+  /**
+   * Compares an attachment with what it was made as.
+   * @throws CniFailure naming the first thing that is not so.
+   */
+  async check(request: CniRequest): Promise<void> {
+    const { pool, kernel, network } = this.#options
+    const lease = pool.find(attachmentOf(request))
+    if (lease === undefined)
+      throw new CniFailure(CNI_CODE.UNKNOWN_CONTAINER, `container ${request.containerId} has no ${request.ifname}`)
+    const host = await observeLink(kernel.route, lease.hostInterface)
+    await this.#withPod(request.netns, async ({ route }) => {
+      const routes = await Promise.all(FAMILIES.map((family) => observeRoutes(route, family, {})))
+      checkAttachment({
+        lease,
+        bridge: network.bridge,
+        subnets: network.subnets,
+        host,
+        link: await observeLink(route, lease.ifname),
+        addresses: await observeAddresses(route),
+        routes: routes.flat(),
+      })
+    })
+  }
+
+  /** Releases what the runtime no longer has in its list. */
+  async gc({ config }: CniRequest): Promise<void> {
+    const { pool, log } = this.#options
+    const valid = new Set((config.validAttachments ?? []).map((entry) => leaseKey({ network: config.name, ...entry })))
+    const stale = [...pool.leases.values()].filter(
+      (lease) => lease.network === config.name && !valid.has(leaseKey(lease)) && !this.#busy.has(leaseKey(lease)),
+    )
+    await Promise.all(stale.map((lease) => this.#release(lease)))
+    if (stale.length > 0) log.info({ network: config.name, released: stale.length }, 'garbage was collected')
+  }
+
+  /**
+   * Compares leases with links after a start: a crash may have come between the two. A lease without its link is
+   * given up; a link of ours without a lease is deleted.
+   */
+  async recover(links: Iterable<string>, isOurs: (name: string) => boolean): Promise<void> {
+    const { pool, log } = this.#options
+    const present = new Set(links)
+    const known = new Set([...pool.leases.values()].map(({ hostInterface }) => hostInterface))
+    const lost = [...pool.leases.values()].filter(({ hostInterface }) => !present.has(hostInterface))
+    const strays = [...present].filter((name) => isOurs(name) && !known.has(name))
+    await Promise.all([
+      ...lost.map((lease) => this.#release(lease)),
+      ...strays.map((name) => this.#reaper.delete(name)),
+    ])
+    if (lost.length + strays.length > 0) log.warn({ leases: lost.length, links: strays.length }, 'remains were removed')
+  }
+
+  async #exclusively<T>(request: CniRequest, work: () => Promise<T>): Promise<T> {
+    const key = leaseKey(attachmentOf(request))
+    if (this.#busy.has(key)) throw new NetloomError('unavailable', `another call for ${key} is under way`)
+    this.#busy.add(key)
+    try {
+      return await work()
+    } finally {
+      this.#busy.delete(key)
+    }
+  }
+
+  async #withPod<T>(netns: string, work: (pod: Pod) => Promise<T>): Promise<T> {
+    const fd = openPodNamespace(netns)
+    try {
+      const route = inNamespace(fd, () => new Talk(openSocket({ protocol: PROTOCOL.ROUTE })))
+      try {
+        return await work({ fd, route })
+      } finally {
+        route.close()
+      }
+    } finally {
+      closeSync(fd)
+    }
+  }
+}
+
+/** Opens a pod's namespace; the node's own is refused, since the node's network would be taken for a pod's. */
+function openPodNamespace(netns: string): number {
+  let fd: number
+  try {
+    fd = openNamespace(netns)
+  } catch (error) {
+    throw new CniFailure(
+      CNI_CODE.UNKNOWN_CONTAINER,
+      `CNI_NETNS ${netns}: ${asNetloomError(error).message}`,
+      'CNI_NETNS',
+    )
+  }
+  const own = statSync('/proc/self/ns/net')
+  const other = fstatSync(fd)
+  if (other.ino === own.ino && other.dev === own.dev) {
+    closeSync(fd)
+    throw new CniFailure(CNI_CODE.INVALID_ENVIRONMENT, `CNI_NETNS ${netns} is the node's own namespace`, 'CNI_NETNS')
+  }
+  return fd
+}

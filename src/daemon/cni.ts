@@ -1,0 +1,66 @@
+import { type Logger } from '../base/log.js'
+import { NetloomError } from '../base/errors.js'
+import { type CniReplyBody, type FrameBody } from '../codec/frame.js'
+import { CNI_CODE, cniError, CniFailure } from '../cni/error.js'
+import { type CniRequest, type Command, parseRequest, type RawRequest, versionForErrors } from '../cni/request.js'
+import { CNI_VERSIONS } from '../cni/version.js'
+import { type Attachments } from './attachments.js'
+
+export interface CniOptions {
+  readonly attachments: Attachments
+  /** Why pods cannot be attached at the moment; undefined when they can. */
+  readonly notReady: () => string | undefined
+  readonly log: Logger
+}
+
+type Verb = (request: CniRequest, options: CniOptions) => Promise<object | undefined>
+
+const whenReady =
+  (verb: Verb): Verb =>
+  async (request, options) => {
+    const reason = options.notReady()
+    if (reason !== undefined) throw new NetloomError('unavailable', reason)
+    return verb(request, options)
+  }
+
+const VERBS: Readonly<Record<Command, Verb>> = {
+  ADD: whenReady(async (request, { attachments }) => attachments.add(request)),
+  DEL: whenReady(async (request, { attachments }) => {
+    await attachments.del(request)
+    return undefined
+  }),
+  CHECK: whenReady(async (request, { attachments }) => {
+    await attachments.check(request)
+    return undefined
+  }),
+  GC: whenReady(async (request, { attachments }) => {
+    await attachments.gc(request)
+    return undefined
+  }),
+  STATUS: async (_request, { notReady }) => {
+    const reason = notReady()
+    if (reason !== undefined) throw new CniFailure(CNI_CODE.NOT_AVAILABLE, reason)
+    return Promise.resolve(undefined)
+  },
+  VERSION: async ({ config: { cniVersion } }) => Promise.resolve({ cniVersion, supportedVersions: CNI_VERSIONS }),
+}
+
+/** Answers a call of the CNI executable: what it is to print, and its exit code. */
+export async function answerCni(raw: FrameBody, options: CniOptions): Promise<CniReplyBody> {
+  const started = performance.now()
+  const { log } = options
+  try {
+    const request = parseRequest(raw as RawRequest)
+    const result = await VERBS[request.command](request, options)
+    const { command, containerId, ifname, pod } = request
+    log.info({ command, containerId, ifname, pod, ms: Math.round(performance.now() - started) }, 'CNI call')
+    return { exit: 0, output: result === undefined ? '' : `${JSON.stringify(result)}\n` }
+  } catch (error) {
+    const answer = cniError(error, versionForErrors(raw as RawRequest))
+    log.warn(
+      { command: raw['command'], containerId: raw['containerId'], err: error, code: answer.code },
+      'CNI call failed',
+    )
+    return { exit: 1, output: `${JSON.stringify(answer)}\n` }
+  }
+}
