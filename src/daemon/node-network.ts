@@ -1,7 +1,7 @@
 import { FAMILIES } from '../base/family.js'
 import { type Cidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
-import { BRIDGE, MASQUERADE_TABLE, ROUTE_PROTOCOL } from '../base/names.js'
+import { BRIDGE, MASQUERADE_TABLE, ROUTE_PROTOCOL, VETH_PREFIX } from '../base/names.js'
 import { type Element } from '../codec/nft/element.js'
 import { type Table } from '../codec/nft/table.js'
 import { type Address } from '../codec/rtnl/address.js'
@@ -91,8 +91,8 @@ export class NodeNetwork {
   #concerns(event: NetworkEvent): boolean {
     switch (event.kind) {
       case 'link':
-        // Ports come and go with pods. Other links may be the one that the node's address is on, or soon will be.
-        return event.link.name === BRIDGE || event.link.master !== this.#bridge?.index
+        // Pods' links come and go. Any other may be the one that the node's address is on, or soon will be.
+        return !event.link.name.startsWith(VETH_PREFIX)
       case 'address':
         return event.address.index === this.#bridge?.index || this.#isOwnAddress(event.address.address)
       case 'route':

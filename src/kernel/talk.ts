@@ -139,7 +139,9 @@ export class Talk {
     const writer = new Writer(64 * 1024)
     all.forEach((request, i) => {
       // Kernels before 6.11 do not acknowledge the end of a batch, so the last request in it asks for the answer.
-      writeRequest(writer, request, batch.first + i, i === all.length - 2 ? FLAG.ACK : 0)
+      // The number of the generation is echoed to whoever asks for echo in the first: the opening one is not looked at.
+      const flags = (i === all.length - 2 ? FLAG.ACK : 0) | (i === 1 ? FLAG.ECHO : 0)
+      writeRequest(writer, request, batch.first + i, flags)
     })
     const done = new Promise<Outcome>((settle) => {
       batch.settle = settle

@@ -8,6 +8,7 @@ import {
   LineCounter,
   type Node as YamlNode,
   parseAllDocuments,
+  visit,
 } from 'yaml'
 import { asNetloomError, invalid } from '../base/errors.js'
 import { type KubeObject, parseObjects } from '../model/object.js'
@@ -114,7 +115,7 @@ function yamlDocument(document: Document.Parsed, lines: LineCounter): (ManifestD
     const value = plain(document)
     return value === null || value === undefined ? [] : [{ value, position }]
   } catch (thrown) {
-    return [{ message: asNetloomError(thrown).message, ...position('') }]
+    return [{ message: asNetloomError(thrown).message, ...at(danglingAlias(document) ?? document.range[0]) }]
   }
 }
 
@@ -128,6 +129,23 @@ function plain(document: Document.Parsed): unknown {
   } catch (thrown) {
     throw invalid('', `cannot be unfolded: ${asNetloomError(thrown).message}`, thrown)
   }
+}
+
+/** Offset of the first alias whose anchor does not stand before it. */
+function danglingAlias(document: Document.Parsed): number | undefined {
+  const anchors = new Set<string>()
+  let offset: number | undefined
+  visit(document, {
+    Value: (_key, { anchor }) => {
+      if (anchor !== undefined) anchors.add(anchor)
+    },
+    Alias: (_key, { source, range }) => {
+      if (anchors.has(source)) return undefined
+      offset = range?.[0]
+      return visit.BREAK
+    },
+  })
+  return offset
 }
 
 /** The node of a field's path as far as it exists. */

@@ -43,7 +43,7 @@ export class Place {
   /** A UDP socket; `port` 0 is any. */
   bind(type: 'udp4' | 'udp6', port: number): Promise<UdpSocket> {
     return new Promise((resolve, reject) => {
-      const socket = createSocket({ type, lookup: atOnce(type === 'udp4' ? 4 : 6) as never })
+      const socket = createSocket({ type, lookup: atOnce(type === 'udp4' ? 4 : 6) })
       const fail = (error: Error): void => reject(asNetloomError(error, `bind UDP port ${port}`))
       socket.once('error', fail)
       socket.once('listening', () => {
@@ -58,7 +58,7 @@ export class Place {
   connect(address: string, port: number): Socket {
     const family = address.includes(':') ? 6 : 4
     // A name that is no address makes Node ask the look-up at once; for an address it would come back to it later.
-    const lookup: LookupFunction = (_name, options, answer) => atOnce(family)(address, options, answer as Answer)
+    const lookup: LookupFunction = (_name, options, answer) => atOnce(family)(address, options, answer)
     return this.run(() => connect({ host: 'address.invalid', port, lookup, autoSelectFamily: false }))
   }
 }

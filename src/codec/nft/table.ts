@@ -85,16 +85,16 @@ export function decodeTable(message: Message): Table | undefined {
   return family === undefined || name === undefined ? undefined : { family, name }
 }
 
-const bracket = (type: number, flags: number, operation: string): Request => ({
+const bracket = (type: number, operation: string): Request => ({
   type,
-  flags,
+  flags: 0,
   operation,
   body: (writer) => writeGenericHeader(writer, 0, SUBSYSTEM),
 })
 
-/** Opens a transaction. ECHO makes the kernel answer with the number of the generation that it made. */
-export const beginBatch = (): Request => bracket(BATCH_BEGIN, FLAG.ECHO, 'begin transaction')
-export const endBatch = (): Request => bracket(BATCH_END, 0, 'commit transaction')
+/** Opens a transaction. */
+export const beginBatch = (): Request => bracket(BATCH_BEGIN, 'begin transaction')
+export const endBatch = (): Request => bracket(BATCH_END, 'commit transaction')
 
 /** The number of a ruleset generation (NFT_MSG_NEWGEN), which grows by one with each transaction of anybody. */
 export const decodeGeneration = (message: Message): number | undefined =>

@@ -45,7 +45,7 @@ export interface Link {
   readonly master?: number | undefined
   /** Link group; 0 is the default one. */
   readonly group: number
-  /** IFLA_LINK: index of a veth's other end, or of the link that a tunnel or VLAN uses. */
+  /** IFLA_LINK: index of a veth's other end, or of the link that a VLAN or macvlan is on. */
   readonly peerIndex?: number | undefined
   /** Identifier of the namespace that `peerIndex` counts in, where that is another one. */
   readonly netnsId?: number | undefined

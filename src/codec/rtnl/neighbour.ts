@@ -105,7 +105,7 @@ export const deleteNeighbour = (spec: Ip & { readonly index: number; readonly fl
   buildRequest(
     { type: RTM.DELNEIGH, flags: 0, operation: `delete neighbour ${spec.address} of link ${spec.index}` },
     (writer) => {
-      writeNdmsg(writer, spec.family.af, { index: spec.index, state: NUD.NONE, flags: spec.flags ?? 0 })
+      writeNdmsg(writer, spec.family.af, { index: spec.index, state: NUD.PERMANENT, flags: spec.flags ?? 0 })
       writer.attrIp(NDA.DST, spec.address)
     },
   )

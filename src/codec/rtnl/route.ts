@@ -236,7 +236,8 @@ export const getRoute = (query: RouteQuery): Request =>
   buildRequest({ type: RTM.GETROUTE, flags: 0, operation: `find route to ${query.destination.address}` }, (writer) => {
     const { family, address } = query.destination
     const { source, inputIndex, index, mark } = query
-    const flags = RTM_F.LOOKUP_TABLE | (query.match === true ? RTM_F.FIB_MATCH : 0)
+    // IPv6 answers the table anyway, and refuses the flag on a socket with NETLINK_GET_STRICT_CHK.
+    const flags = (family === IPV4 ? RTM_F.LOOKUP_TABLE : 0) | (query.match === true ? RTM_F.FIB_MATCH : 0)
     const fromPrefix = source === undefined ? 0 : family.bits
     writeRtmsg(writer, { family, prefix: family.bits, fromPrefix, flags })
     writer.attrIp(RTA.DST, address)

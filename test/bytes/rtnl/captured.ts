@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type t from 'tap'
+import { decodeAcknowledgement, kernelError } from '../../../src/codec/error.js'
 import { type Request } from '../../../src/codec/request.js'
 import { FLAG, HEADER_BYTES, type Message, messages, Writer } from '../../../src/codec/wire.js'
 
@@ -116,17 +117,49 @@ export function compare(ours: Request, theirs: Captured, options: ShapeOptions =
   return { ours: shape(bytes, nests, options), theirs: shape(captured, nests, options) }
 }
 
-/** The requests of this table are what iproute2 sent for the captures of the same names, and none is forgotten. */
-export function checkRequests(
-  test: Pick<typeof t, 'strictSame'>,
+export type RequestTable = Readonly<Record<string, readonly [Request, ShapeOptions?]>>
+
+/** Tests that the requests of the table are what iproute2 sent for the captures of the same names, all of them. */
+export function checkRequests(tap: typeof t, noun: Noun, table: RequestTable): void {
+  tap.test(`${noun} requests are what iproute2 sends`, async (t) => {
+    const { captured, names } = captures(noun)
+    for (const [name, [request, options]] of Object.entries(table)) {
+      const { ours, theirs } = compare(request, captured(name), options)
+      t.strictSame(ours, theirs, `${name}: ${captured(name).command}`)
+    }
+    const sent = names.filter((name) => captured(name).heard === undefined)
+    t.strictSame(Object.keys(table).sort(), sent.sort(), 'every capture has its row')
+  })
+}
+
+/** What the error of a refusal is to be. */
+export type Refusal = readonly [code: string, message: RegExp]
+
+/** Tests that the kernel's refusals become errors that say what was refused, and why. */
+export function checkRefusals(
+  tap: typeof t,
   noun: Noun,
-  table: Record<string, readonly [Request, ShapeOptions?]>,
+  requests: RequestTable,
+  refusals: Readonly<Record<string, Refusal>>,
 ): void {
-  const { captured, names } = captures(noun)
-  for (const [name, [request, options]] of Object.entries(table)) {
-    const { ours, theirs } = compare(request, captured(name), options)
-    test.strictSame(ours, theirs, `${name}: ${captured(name).command}`)
-  }
-  const listeners = names.filter((name) => captured(name).heard !== undefined)
-  test.strictSame(Object.keys(table).concat(listeners).sort(), names.toSorted(), 'every capture has its row')
+  tap.test(`${noun} refusals become errors with the kernel's words`, async (t) => {
+    for (const [name, [code, text]] of Object.entries(refusals)) {
+      const [message] = repliesOf(captures(noun).captured(name))
+      const [request] = requests[name] ?? []
+      if (message === undefined || request === undefined) throw new Error(`no refusal of '${name}'`)
+      const acknowledgement = decodeAcknowledgement(message)
+      const error = kernelError(request.operation, acknowledgement)
+      t.equal(error.code, code, name)
+      t.match(error.message, text, name)
+      t.equal(error.errno, acknowledgement.errno, name)
+    }
+  })
+}
+
+/** An object without the properties that are undefined, at all depths, for comparison with what is expected. */
+export function known<T>(value: T): T {
+  if (Array.isArray(value)) return value.map((item: unknown) => known(item)) as T
+  if (typeof value !== 'object' || value === null) return value
+  const set = Object.entries(value).filter(([, property]) => property !== undefined)
+  return Object.fromEntries(set.map(([name, property]) => [name, known(property as unknown)])) as T
 }

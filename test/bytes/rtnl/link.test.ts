@@ -1,26 +1,36 @@
 import t from 'tap'
-import { ADDR_GEN_MODE } from '../../../src/codec/rtnl/constants.js'
+import { ADDR_GEN_MODE, RTM } from '../../../src/codec/rtnl/constants.js'
 import {
   addLink,
+  decodeLink,
+  decodePortChange,
   deleteLink,
   deleteLinkGroup,
   dumpLinks,
   getLink,
+  type Link,
   setBridge,
   setBridgePort,
   setLink,
 } from '../../../src/codec/rtnl/link.js'
-import { type Request } from '../../../src/codec/request.js'
-import { kernelError, decodeAcknowledgement } from '../../../src/codec/error.js'
-import { decodeLink, decodePortChange, type Link } from '../../../src/codec/rtnl/link.js'
-import { captures, checkRequests, repliesOf, type ShapeOptions } from './captured.js'
+import {
+  captures,
+  checkRefusals,
+  checkRequests,
+  known,
+  type Refusal,
+  repliesOf,
+  type RequestTable,
+  type ShapeOptions,
+} from './captured.js'
 
 /** iproute2 asks for the virtual functions of network cards, and with -d for statistics; netloom reads neither. */
 const EXT_MASK = '/29'
 /** iproute2 lists links as AF_PACKET, for which the kernel has no list but that of AF_UNSPEC. */
 const LIST: ShapeOptions = { without: [EXT_MASK], anyFamily: true }
 
-const requests: Record<string, readonly [Request, ShapeOptions?]> = {
+const { captured } = captures('link')
+const requests: RequestTable = {
   'create bridge': [
     addLink({
       kind: 'bridge',
@@ -58,6 +68,7 @@ const requests: Record<string, readonly [Request, ShapeOptions?]> = {
     addLink({
       kind: 'vxlan',
       name: 'vx0',
+      mac: '02:00:00:00:00:07',
       vxlan: { id: 100, local: '192.0.2.1', link: 2, learning: false, port: 4789, udpChecksum: true },
     }),
   ],
@@ -65,6 +76,7 @@ const requests: Record<string, readonly [Request, ShapeOptions?]> = {
     addLink({
       kind: 'vxlan',
       name: 'vx1',
+      mac: '02:00:00:00:00:08',
       vxlan: { id: 101, local: '2001:db8::1', link: 2, learning: true, port: 4790 },
     }),
   ],
@@ -104,6 +116,144 @@ const requests: Record<string, readonly [Request, ShapeOptions?]> = {
   'delete group': [deleteLinkGroup(7)],
 }
 
-t.test('link requests are byte for byte what ip sends', async (t) => {
-  checkRequests(t, 'link', requests)
+checkRequests(t, 'link', requests)
+
+const defaults = { up: false, running: false, loopback: false, mtu: 1500, group: 0 }
+const openPort = {
+  hairpin: false,
+  bpduGuard: false,
+  learning: true,
+  flood: true,
+  mcastFlood: true,
+  bcastFlood: true,
+  neighSuppress: false,
+  isolated: false,
+}
+const closedPort = {
+  hairpin: true,
+  bpduGuard: true,
+  learning: false,
+  flood: false,
+  mcastFlood: false,
+  bcastFlood: false,
+  neighSuppress: true,
+  isolated: true,
+}
+const BR0: Link = {
+  ...defaults,
+  index: 2,
+  name: 'br0',
+  kind: 'bridge',
+  up: true,
+  running: true,
+  mtu: 1300,
+  mac: '02:00:00:00:00:01',
+  bridge: {
+    forwardDelay: 0,
+    ageingTime: 20000,
+    stp: false,
+    vlanFiltering: false,
+    mcastSnooping: true,
+    nfCallIptables: false,
+    nfCallIp6tables: false,
+    nfCallArptables: false,
+  },
+}
+const P0: Link = {
+  ...defaults,
+  index: 4,
+  name: 'p0',
+  kind: 'veth',
+  up: true,
+  running: true,
+  mtu: 1400,
+  mac: '02:00:00:00:00:03',
+  peerIndex: 5,
+}
+const V0: Link = {
+  ...P0,
+  index: 5,
+  name: 'v0',
+  mac: '02:00:00:00:00:02',
+  master: 2,
+  group: 7,
+  peerIndex: 4,
+  port: openPort,
+}
+const P1: Link = { ...defaults, index: 6, name: 'p1', kind: 'veth', mac: '02:00:00:00:00:05', peerIndex: 7 }
+const V1: Link = {
+  ...defaults,
+  index: 7,
+  name: 'v1',
+  kind: 'veth',
+  mtu: 1300,
+  mac: '02:00:00:00:00:06',
+  master: 2,
+  group: 9,
+  peerIndex: 6,
+  alias: 'hello',
+  port: closedPort,
+}
+const VX0: Link = {
+  ...defaults,
+  index: 8,
+  name: 'vx0',
+  kind: 'vxlan',
+  mtu: 1350,
+  mac: '02:00:00:00:00:07',
+  vxlan: { id: 100, link: 2, local: '192.0.2.1', learning: false, port: 4789, udpChecksum: true },
+}
+const VX1: Link = {
+  ...VX0,
+  index: 9,
+  name: 'vx1',
+  mtu: 1330,
+  mac: '02:00:00:00:00:08',
+  vxlan: { id: 101, link: 2, local: '2001:db8::1', learning: true, port: 4790, udpChecksum: true },
+}
+const LO: Link = { ...defaults, index: 1, name: 'lo', loopback: true, mtu: 65536, mac: '00:00:00:00:00:00' }
+
+const replies: Record<string, readonly Link[]> = {
+  'get link': [V1],
+  'list links': [LO, BR0, P0, V0, P1, V1, VX0, VX1],
+  'list ports of a bridge': [V0, V1],
+  'list links of a kind': [VX0, VX1],
+}
+
+for (const [name, expected] of Object.entries(replies)) {
+  t.test(`${name}: the kernel's answer is read whole`, async (t) => {
+    const found = repliesOf(captured(name)).filter(({ type }) => type === RTM.NEWLINK)
+    t.strictSame(
+      found.map(({ payload }) => known(decodeLink(payload))),
+      expected,
+    )
+  })
+}
+
+t.test('a link that leaves its bridge is told from a link that is gone', async (t) => {
+  const heard = repliesOf(captured('hear that a port leaves'))
+  const left = heard.filter(({ type }) => type === RTM.DELLINK)
+  t.strictSame(
+    left.map(({ payload }) => decodeLink(payload)),
+    [undefined],
+  )
+  t.strictSame(
+    left.map(({ payload }) => known(decodePortChange(payload))),
+    [{ index: 7, master: 2 }],
+  )
+  const changed = heard.filter(({ type }) => type === RTM.NEWLINK)
+  const ports = changed.flatMap(({ payload }) => decodePortChange(payload) ?? [])
+  t.strictSame(ports, [{ index: 7, master: 2, port: closedPort }], 'its flags come with every change')
+  const links = changed.flatMap(({ payload }) => decodeLink(payload) ?? [])
+  t.strictSame(
+    links.filter(({ index }) => index === 7).map(({ master }) => master),
+    [2, undefined],
+  )
 })
+
+const refusals: Record<string, Refusal> = {
+  'create link with a name that is taken': ['exists', /^create link v0: .*\(EEXIST\)$/],
+  'create dummy, which this kernel lacks': ['unsupported', /^create link d0: .*\(EOPNOTSUPP\): Unknown device type$/],
+  'get link that is not there': ['not-found', /^find link nope: .*\(ENODEV\)$/],
+}
+checkRefusals(t, 'link', requests, refusals)

@@ -51,9 +51,13 @@ export const STEPS = {
     prepare('ip link set dev p0 up'),
     newLink(
       'create vxlan',
-      'ip link add name vx0 type vxlan id 100 local 192.0.2.1 dev br0 nolearning dstport 4789 udpcsum',
+      'ip link add name vx0 address 02:00:00:00:00:07 type vxlan id 100 local 192.0.2.1 dev br0 nolearning ' +
+        'dstport 4789 udpcsum',
     ),
-    newLink('create vxlan over IPv6', 'ip link add name vx1 type vxlan id 101 local 2001:db8::1 dev br0 dstport 4790'),
+    newLink(
+      'create vxlan over IPv6',
+      'ip link add name vx1 address 02:00:00:00:00:08 type vxlan id 101 local 2001:db8::1 dev br0 dstport 4790',
+    ),
     newLink('set up', 'ip link set dev v1 up'),
     newLink('set down', 'ip link set dev v1 down'),
     newLink('set mtu and mac', 'ip link set dev v1 address 02:00:00:00:00:06 mtu 1300'),

@@ -54,6 +54,7 @@ t.test('an object with a deletion time is terminating', async (t) => {
   t.equal(readTerminating(new Cursor({ metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } })), true)
   t.equal(readTerminating(new Cursor({ metadata: { deletionTimestamp: null } })), false)
   t.throws(() => readTerminating(new Cursor({ metadata: { deletionTimestamp: 7 } })), {
+    code: 'invalid',
     field: 'metadata.deletionTimestamp',
   })
 })
