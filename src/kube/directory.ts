@@ -5,7 +5,7 @@ import { type Logger } from '../base/log.js'
 import { Debounce } from './debounce.js'
 import { Feed } from './feed.js'
 import { FileObjects } from './file-objects.js'
-import { type Flaw, type LocatedObject, readManifest } from './manifest.js'
+import { type DocumentCache, type Flaw, type LocatedObject, type Manifest, readManifest } from './manifest.js'
 import { Problems } from './problems.js'
 import { codeOf, identityOf, type Scan, scan } from './scan.js'
 import { type Listener, type Problem, type Source } from './source.js'
@@ -25,7 +25,7 @@ export interface DirectorySourceOptions {
 const READERS = 16
 
 /** A look at everything may take one part in so many of the time. */
-const RESCAN_SHARE = 20
+const RESCAN_SHARE = 50
 
 /** Stamp of a file that could not be read: no file has it, so every look at it tries again. */
 const UNREAD = ''
@@ -51,6 +51,8 @@ export class DirectorySource implements Source {
   readonly #debounce: Debounce
   /** Stamps of the files as they were read, by path; paths are relative to the root. */
   readonly #files = new Map<string, string>()
+  /** What the documents of files with several of them said last, by path. */
+  readonly #documents = new Map<string, DocumentCache>()
   /** Identities of the folders by path. */
   readonly #directories = new Map<string, string>()
   readonly #unreadable = new Set<string>()
@@ -223,6 +225,7 @@ export class DirectorySource implements Source {
 
   #forget(path: string, updates: Updates): void {
     this.#files.delete(path)
+    this.#documents.delete(path)
     updates.set(path, undefined)
     this.#report('file', path, [])
   }
@@ -267,9 +270,14 @@ export class DirectorySource implements Source {
     }
   }
 
-  #judge(path: string, text: string): ReturnType<typeof readManifest> {
-    const emptied = text.trim() === '' && this.#objects.has(path)
-    return emptied ? { objects: [], flaws: [{ message: 'is empty; its last good state is kept' }] } : readManifest(text)
+  #judge(path: string, text: string): Manifest {
+    if (text.trim() === '' && this.#objects.has(path))
+      return { objects: [], flaws: [{ message: 'is empty; its last good state is kept' }] }
+    const cache = this.#documents.get(path) ?? new Map<string, readonly LocatedObject[]>()
+    const manifest = readManifest(text, cache)
+    if (cache.size > 0) this.#documents.set(path, cache)
+    else this.#documents.delete(path)
+    return manifest
   }
 
   #publish(updates: Updates): void {

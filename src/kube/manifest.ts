@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   type Document,
   isAlias,
@@ -30,7 +31,7 @@ export interface LocatedObject {
   readonly line: number | undefined
 }
 
-/** Either the objects of a text, or what is wrong with it: one flaw for each document that has any. */
+/** What a text says, and what is wrong with it: one flaw for each document that has any. */
 export interface Manifest {
   readonly objects: readonly LocatedObject[]
   readonly flaws: readonly Flaw[]
@@ -48,25 +49,70 @@ export interface ManifestDocument {
 /** Largest nesting of aliases a document may unfold to; yaml counts uses of an anchor times those within it. */
 const MOST_ALIASES = 1000
 
+/** What each document of a text said, by the digest of its text; lines count from the document's own first. */
+export type DocumentCache = Map<string, readonly LocatedObject[]>
+
+/** A text up to the next line of three dashes. */
+interface Part {
+  readonly text: string
+  /** Lines before it. */
+  readonly line: number
+}
+
 /**
  * Kubernetes objects of a text in YAML or JSON: documents, and lists in them. Kinds that are not used are left out.
- * Pure; never throws.
+ * Never throws.
+ * @param cache of the last reading of the same file: only documents that are not in it are parsed, so that a change
+ * costs what the document costs, not the file. It is left with what this reading found.
  */
-export function readManifest(text: string): Manifest {
+export function readManifest(text: string, cache: DocumentCache = new Map()): Manifest {
   const objects: LocatedObject[] = []
   const flaws: Flaw[] = []
+  const parts = split(text)
+  const known = new Map(cache)
+  cache.clear()
+  for (const part of parts) {
+    const digest = createHash('sha256').update(part.text).digest('base64')
+    const read = known.get(digest) ?? readPart(part.text, part.line, flaws)
+    if (read === undefined) continue
+    if (parts.length > 1) cache.set(digest, read)
+    for (const { object, line } of read) objects.push({ object, line: line === undefined ? line : line + part.line })
+  }
+  return { objects, flaws }
+}
+
+/**
+ * Three dashes at the start of a line begin a document wherever they stand, within block scalars and quotes as well
+ * (YAML 1.2.2, 9.1.2). Directives hold for the document after them; where there are any the text stays whole.
+ */
+function split(text: string): Part[] {
+  if (/^%/m.test(text)) return [{ text, line: 0 }]
+  const parts: Part[] = []
+  let line = 0
+  for (const part of text.split(/^(?=---(?:\s|$))/m)) {
+    parts.push({ text: part, line })
+    for (let at = part.indexOf('\n'); at !== -1; at = part.indexOf('\n', at + 1)) line++
+  }
+  return parts
+}
+
+/** Objects of a part; undefined, and flaws, where any of its documents is broken. */
+function readPart(text: string, linesBefore: number, flaws: Flaw[]): LocatedObject[] | undefined {
+  const objects: LocatedObject[] = []
+  const found: Flaw[] = []
   for (const document of documents(text)) {
-    if ('message' in document) flaws.push(document)
+    if ('message' in document) found.push(document)
     else
       try {
         for (const { object, path } of parseObjects(document.value))
           objects.push({ object, line: document.position(path).line })
       } catch (thrown) {
         const { message, field } = asNetloomError(thrown)
-        flaws.push({ message, field, ...(field === undefined ? {} : locateInText(text, document, field)) })
+        found.push({ message, field, ...(field === undefined ? {} : locateInText(text, document, field)) })
       }
   }
-  return { objects, flaws }
+  for (const flaw of found) flaws.push(flaw.line === undefined ? flaw : { ...flaw, line: flaw.line + linesBefore })
+  return found.length === 0 ? objects : undefined
 }
 
 /** The position of a field; JSON is read again for it, this time with positions. */

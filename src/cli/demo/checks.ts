@@ -214,10 +214,14 @@ export async function checkHairpin(
   }
 }
 
+/** How long a pod tries: chance needs milliseconds, packets that are lost on the way back need this bound. */
+const HAIRPIN_MS = 3000
+
 async function askSelf(attempt: Attempt): Promise<Outcome> {
   const { client, target } = attempt
+  const deadline = performance.now() + HAIRPIN_MS
   let last: Outcome = { failure: 'not tried', ms: 0 }
-  for (let i = 0; i < ATTEMPTS_PER_ENDPOINT * target.endpoints.length; i++) {
+  for (let i = 0; i < ATTEMPTS_PER_ENDPOINT * target.endpoints.length && performance.now() < deadline; i++) {
     last = await askService(attempt)
     if (last.answer === undefined || last.answer.pod === client.key) return last
   }

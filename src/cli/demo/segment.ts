@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { parseCidr } from '../../base/ip.js'
 import { RTPROT } from '../../codec/rtnl/constants.js'
 import { Applier } from '../../kernel/apply.js'
@@ -39,11 +40,19 @@ async function conversing(open: () => Talk, work: (talk: Talk) => Promise<void>)
   }
 }
 
-const configure = (node: DemoNode, place: Place): Promise<void> =>
-  conversing(
+/**
+ * Without a link-local address a node cannot ask for its neighbours' link addresses, and while duplicates are looked
+ * for it has none: the first packets to other nodes would wait for a second.
+ */
+const NO_DUPLICATES = `/proc/sys/net/ipv6/conf/${UPLINK}/accept_dad`
+
+function configure(node: DemoNode, place: Place): Promise<void> {
+  place.run(() => writeFileSync(NO_DUPLICATES, '0'))
+  return conversing(
     () => place.run(openRoute),
     (talk) => new Applier({ route: talk }).apply(nodeOps(node)),
   )
+}
 
 const up = (name: string): Op => ({ kind: 'link.set', name, changes: { up: true } })
 

@@ -1,3 +1,4 @@
+import { NetloomError } from '../../base/errors.js'
 import { type Request } from '../request.js'
 import { FLAG, type Message } from '../wire.js'
 import { CHAIN_ATTR, HOOK, HOOK_ATTR, type HookName, MESSAGE, VERDICT } from './constants.js'
@@ -9,13 +10,17 @@ export interface Chain {
   readonly base?: BaseChain
 }
 
+export const CHAIN_TYPES = ['nat', 'filter', 'route'] as const
+
 export interface BaseChain {
-  readonly type: 'nat' | 'filter'
+  readonly type: (typeof CHAIN_TYPES)[number]
   readonly hook: HookName
   readonly priority: number
+  /** What becomes of a packet that no rule decides; accept unless given. */
+  readonly policy?: 'accept' | 'drop'
 }
 
-/** Creates the chain; harmless where it exists with the same hook. The policy of base chains is accept. */
+/** Creates the chain; where it exists with the same hook, its policy is set and no more. */
 export const addChain = (table: Table, { name, base }: Chain): Request =>
   tableRequest({
     type: MESSAGE.NEWCHAIN,
@@ -25,7 +30,7 @@ export const addChain = (table: Table, { name, base }: Chain): Request =>
     body: (writer) => {
       writer.attrString(CHAIN_ATTR.NAME, name)
       if (base === undefined) return
-      writer.attrString(CHAIN_ATTR.TYPE, base.type).attrBe32(CHAIN_ATTR.POLICY, VERDICT.accept)
+      writer.attrString(CHAIN_ATTR.TYPE, base.type).attrBe32(CHAIN_ATTR.POLICY, VERDICT[base.policy ?? 'accept'])
       const hook = writer.nest(CHAIN_ATTR.HOOK)
       writer
         .attrBe32(HOOK_ATTR.NUMBER, HOOK[base.hook])
@@ -47,7 +52,7 @@ export const dumpChains = (table: Table): Request =>
 
 const HOOK_NAMES = new Map(Object.entries(HOOK).map(([name, number]) => [number as number, name as HookName]))
 
-/** The chain and its table; undefined where it is in a family or at a hook that netloom does not use. */
+/** The chain and its table; undefined where it is in a family that netloom has no tables in. */
 export function decodeChain(message: Message): { table: Table; chain: Chain } | undefined {
   const family = readFamily(message)
   const attributes = readAttributes(message)
@@ -57,10 +62,12 @@ export function decodeChain(message: Message): { table: Table; chain: Chain } | 
   const at = attributes.nested(CHAIN_ATTR.HOOK)
   if (at === undefined) return { table: { family, name: table }, chain: { name } }
   const hook = HOOK_NAMES.get(at.be32(HOOK_ATTR.NUMBER) ?? -1)
-  const type = attributes.string(CHAIN_ATTR.TYPE)
-  if (hook === undefined || (type !== 'nat' && type !== 'filter')) return undefined
+  const type = CHAIN_TYPES.find((known) => known === attributes.string(CHAIN_ATTR.TYPE))
+  if (hook === undefined || type === undefined)
+    throw new NetloomError('invalid', `chain ${family} ${table} ${name} is at a hook or of a type that no kernel has`)
   const priority = (at.be32(HOOK_ATTR.PRIORITY) ?? 0) | 0
-  return { table: { family, name: table }, chain: { name, base: { type, hook, priority } } }
+  const policy = attributes.be32(CHAIN_ATTR.POLICY) === VERDICT.drop ? ({ policy: 'drop' } as const) : {}
+  return { table: { family, name: table }, chain: { name, base: { type, hook, priority, ...policy } } }
 }
 
 const STANDARD_PRIORITY: readonly (readonly [string, number])[] = [
@@ -76,4 +83,4 @@ const priorityText = (priority: number): string =>
 export const chainText = ({ base }: Chain): string =>
   base === undefined
     ? ''
-    : `type ${base.type} hook ${base.hook} priority ${priorityText(base.priority)}; policy accept;`
+    : `type ${base.type} hook ${base.hook} priority ${priorityText(base.priority)}; policy ${base.policy ?? 'accept'};`

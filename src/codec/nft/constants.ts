@@ -41,8 +41,8 @@ export type TableFamily = keyof typeof TABLE_FAMILY
 export const VERDICT = { drop: 0, accept: 1, continue: -1, jump: -3, goto: -4, return: -5 } as const
 export type VerdictName = keyof typeof VERDICT
 
-/** Netfilter hooks of the IP families (enum nf_inet_hooks). */
-export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
+/** Netfilter hooks (enum nf_inet_hooks; the bridge family numbers its first five alike). */
+export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4, ingress: 5 } as const
 export type HookName = keyof typeof HOOK
 
 export const TABLE_ATTR = { NAME: 1, FLAGS: 2, USE: 3, HANDLE: 4 } as const
@@ -71,7 +71,10 @@ export const GEN_ATTR = { ID: 1 } as const
 
 /** NFT_SET_*. */
 export const SET_FLAG = { INTERVAL: 0x4, MAP: 0x8 } as const
-/** NFT_SET_ELEM_INTERVAL_END: the element is the first address behind an interval. */
-export const ELEM_INTERVAL_END = 1
+/**
+ * NFT_SET_ELEM_INTERVAL_END: the element is the first address behind an interval. NFT_SET_ELEM_CATCHALL: it has no key
+ * and stands for all keys that no other element has.
+ */
+export const ELEM_FLAG = { INTERVAL_END: 1, CATCHALL: 2 } as const
 /** NFT_DATA_VERDICT: the data type of verdict maps. */
 export const VERDICT_DATA_TYPE = 0xffffff00

@@ -1,31 +1,34 @@
+import { invalid, NetloomError } from '../../base/errors.js'
+import { bigIntToIp, familyOf, ipToBigInt } from '../../base/ip.js'
 import { Attributes, attributes } from '../attr.js'
 import { type Request } from '../request.js'
-import { FLAG, type Message, type Writer } from '../wire.js'
-import { DATA_ATTR, ELEM_ATTR, ELEM_INTERVAL_END, ELEM_LIST_ATTR, LIST_ELEM, MESSAGE } from './constants.js'
+import { FLAG, MAX_ATTRIBUTE_BYTES, type Message, type Writer } from '../wire.js'
+import { DATA_ATTR, ELEM_ATTR, ELEM_FLAG, ELEM_LIST_ATTR, LIST_ELEM, MESSAGE } from './constants.js'
 import { type SetSpec } from './set.js'
 import { readAttributes, readFamily, type Table, tableRequest, tableText } from './table.js'
 import {
   readValue,
   readVerdict,
   type Scalar,
+  typeBytes,
   valueText,
   type Verdict,
   verdictText,
   writeValue,
   writeVerdict,
 } from './types.js'
-import { bigIntToIp, familyOf, ipToBigInt } from '../../base/ip.js'
 
 /** One element of a set or map. */
 export interface Element {
+  /** Its parts; none at all for the element that stands for every key that no other has (`*`). */
   readonly key: readonly Scalar[]
-  /** Of interval sets: the last address of the range that starts at `key`. */
+  /** Of interval sets: the last address of the range that starts at `key`; `key` itself unless given. */
   readonly last?: string
   /** Of maps: the value's parts, or the verdict. */
   readonly data?: readonly Scalar[] | Verdict
 }
 
-/** Elements are written in messages of at most this many: their list is one attribute of at most 65,535 bytes. */
+/** Elements are written in messages of at most this many; fewer where long chain names would make it too much. */
 export const ELEMENTS_PER_MESSAGE = 500
 
 const write = (type: number, table: Table, spec: SetSpec, elements: readonly Element[]): Request =>
@@ -51,10 +54,37 @@ function operationText(type: number, table: Table, spec: SetSpec, elements: read
 
 function inMessages(type: number, table: Table, spec: SetSpec, elements: readonly Element[]): Request[] {
   const requests: Request[] = []
-  for (let at = 0; at < elements.length; at += ELEMENTS_PER_MESSAGE)
-    requests.push(write(type, table, spec, elements.slice(at, at + ELEMENTS_PER_MESSAGE)))
+  let start = 0
+  let bytes = HEADER_BYTES
+  elements.forEach((element, at) => {
+    const size = elementBytes(spec, element)
+    if (at - start === ELEMENTS_PER_MESSAGE || bytes + size > MAX_ATTRIBUTE_BYTES) {
+      requests.push(write(type, table, spec, elements.slice(start, at)))
+      start = at
+      bytes = HEADER_BYTES
+    }
+    bytes += size
+  })
+  if (start < elements.length) requests.push(write(type, table, spec, elements.slice(start)))
   return requests
 }
+
+/** Bytes of an attribute's header. */
+const HEADER_BYTES = 4
+const aligned = (bytes: number): number => (bytes + 3) & ~3
+
+/** Most bytes that an element takes in a list. */
+function elementBytes(spec: SetSpec, { data }: Element): number {
+  const key = 3 * HEADER_BYTES + aligned(typeBytes(spec.key))
+  const end = spec.interval === true ? key + FLAGS_BYTES : 0
+  if (data === undefined || spec.data === undefined) return key + end
+  if (!('verdict' in data)) return key + end + 2 * HEADER_BYTES + (spec.data === 'verdict' ? 0 : typeBytes(spec.data))
+  const chain = data.chain === undefined ? 0 : HEADER_BYTES + aligned(Buffer.byteLength(data.chain) + 1)
+  return key + end + 2 * HEADER_BYTES + CODE_BYTES + chain
+}
+
+const FLAGS_BYTES = 8
+const CODE_BYTES = 8
 
 /** Adds elements; an element that exists with the same value is left as it is, with another value it is an error. */
 export const addElements = (table: Table, spec: SetSpec, elements: readonly Element[]): Request[] =>
@@ -66,15 +96,20 @@ export const deleteElements = (table: Table, spec: SetSpec, elements: readonly E
 
 function writeElement(writer: Writer, spec: SetSpec, element: Element): void {
   const mark = writer.nest(LIST_ELEM)
-  writeKey(writer, spec, element.key)
-  if (element.data !== undefined && spec.data !== undefined) {
-    const data = writer.nest(ELEM_ATTR.DATA)
-    if ('verdict' in element.data) writeVerdict(writer, element.data)
-    else if (spec.data !== 'verdict') writeValue(writer, spec.data, element.data)
-    writer.end(data)
-  }
+  if (element.key.length === 0) writer.attrBe32(ELEM_ATTR.FLAGS, ELEM_FLAG.CATCHALL)
+  else writeKey(writer, spec, element.key)
+  if (element.data !== undefined) writeData(writer, spec, element.data)
   writer.end(mark)
-  if (element.last !== undefined) writeIntervalEnd(writer, spec, element.last)
+  if (element.key.length > 0 && spec.interval === true) writeIntervalEnd(writer, spec, element)
+}
+
+function writeData(writer: Writer, spec: SetSpec, data: NonNullable<Element['data']>): void {
+  const mark = writer.nest(ELEM_ATTR.DATA)
+  if ('verdict' in data && spec.data === 'verdict') writeVerdict(writer, data)
+  else if ('verdict' in data || spec.data === 'verdict' || spec.data === undefined)
+    throw new NetloomError('internal', `an element's data is of another kind than the data of ${spec.name}`)
+  else writeValue(writer, spec.data, data)
+  writer.end(mark)
 }
 
 function writeKey(writer: Writer, spec: SetSpec, key: readonly Scalar[]): void {
@@ -84,14 +119,14 @@ function writeKey(writer: Writer, spec: SetSpec, key: readonly Scalar[]): void {
 }
 
 /** The kernel keeps an interval as two elements: its start, and the first key behind it. */
-function writeIntervalEnd(writer: Writer, spec: SetSpec, last: string): void {
+function writeIntervalEnd(writer: Writer, spec: SetSpec, { key, last = String(key[0]) }: Element): void {
   const family = familyOf(last)
-  if (family === undefined) return
+  if (family === undefined) throw invalid('last', `'${last}' is not an IP address`)
   const behind = ipToBigInt(last) + 1n
   // An interval up to the last address of all has no end.
   if (behind === 1n << BigInt(family.bits)) return
   const mark = writer.nest(LIST_ELEM)
-  writer.attrBe32(ELEM_ATTR.FLAGS, ELEM_INTERVAL_END)
+  writer.attrBe32(ELEM_ATTR.FLAGS, ELEM_FLAG.INTERVAL_END)
   writeKey(writer, spec, [bigIntToIp(family, behind)])
   writer.end(mark)
 }
@@ -116,7 +151,7 @@ export type RawElement = Element & { readonly end?: true }
 function decodeElement(element: Attributes, spec: SetSpec): RawElement {
   const bytes = element.nested(ELEM_ATTR.KEY)?.bytes(DATA_ATTR.VALUE)
   const key = bytes === undefined ? [] : readValue(spec.key, bytes)
-  const end = ((element.be32(ELEM_ATTR.FLAGS) ?? 0) & ELEM_INTERVAL_END) !== 0
+  const end = ((element.be32(ELEM_ATTR.FLAGS) ?? 0) & ELEM_FLAG.INTERVAL_END) !== 0
   const data = decodeData(element.nested(ELEM_ATTR.DATA), spec)
   return { key, ...(data === undefined ? {} : { data }), ...(end ? { end } : {}) }
 }
@@ -132,22 +167,24 @@ function decodeData(data: Attributes | undefined, spec: SetSpec): Element['data'
 /** Intervals from the starts and ends that a dump of an interval set answers in any order. */
 export function joinIntervals(raw: readonly RawElement[]): Element[] {
   const points = raw
+    .filter(({ key }) => key.length > 0)
     .map((element) => ({ element, at: ipToBigInt(String(element.key[0])) }))
     .sort((a, b) =>
       a.at === b.at ? Number(b.element.end ?? false) - Number(a.element.end ?? false) : a.at < b.at ? -1 : 1,
     )
-  return points.flatMap(({ element }, i) => {
-    if (element.end === true) return []
+  const intervals = points.flatMap(({ element }, i): Element[] => {
     const family = familyOf(String(element.key[0]))
-    if (family === undefined) return []
+    if (element.end === true || family === undefined) return []
     const next = points[i + 1]?.at ?? 1n << BigInt(family.bits)
     return [{ ...element, last: bigIntToIp(family, next - 1n) }]
   })
+  return [...intervals, ...raw.filter(({ key }) => key.length === 0)]
 }
 
 /** The element in nft's grammar. */
 export function elementText(spec: SetSpec, { key, last, data }: Element): string {
-  const keys = last === undefined || last === key[0] ? valueText(spec.key, key) : `${valueText(spec.key, key)}-${last}`
+  const first = key.length === 0 ? '*' : valueText(spec.key, key)
+  const keys = last === undefined || last === key[0] ? first : `${first}-${last}`
   if (data === undefined || spec.data === undefined) return keys
   const value = 'verdict' in data ? verdictText(data) : valueText(spec.data === 'verdict' ? [] : spec.data, data)
   return `${keys} : ${value}`

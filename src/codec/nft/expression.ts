@@ -22,16 +22,27 @@ type Row = Readonly<Record<string, readonly [attribute: number, format: Format]>
 
 const be32 = (attribute: number): readonly [number, Format] => [attribute, 'be32']
 
-/** Attribute numbers of <linux/netfilter/nf_tables.h> (enum nft_*_attributes). */
+/**
+ * Attribute numbers of <linux/netfilter/nf_tables.h> (enum nft_*_attributes). All of a kind's attributes that change
+ * what it does, also those that we never write: a rule that somebody altered must not look like ours.
+ */
 const ROWS = {
-  payload: { dreg: be32(1), base: be32(2), offset: be32(3), length: be32(4) },
-  meta: { dreg: be32(1), key: be32(2) },
+  payload: { dreg: be32(1), base: be32(2), offset: be32(3), length: be32(4), sreg: be32(5) },
+  meta: { dreg: be32(1), key: be32(2), sreg: be32(3) },
   cmp: { sreg: be32(1), op: be32(2), data: [3, 'data'] },
   lookup: { set: [1, 'string'], sreg: be32(2), dreg: be32(3), flags: be32(5) },
   immediate: { dreg: be32(1), data: [2, 'data'] },
   numgen: { dreg: be32(1), modulus: be32(2), type: be32(3), offset: be32(4) },
-  nat: { type: be32(1), family: be32(2), addressMin: be32(3), addressMax: be32(4), portMin: be32(5), portMax: be32(6) },
-  masq: { flags: be32(1) },
+  nat: {
+    type: be32(1),
+    family: be32(2),
+    addressMin: be32(3),
+    addressMax: be32(4),
+    portMin: be32(5),
+    portMax: be32(6),
+    flags: be32(7),
+  },
+  masq: { flags: be32(1), portMin: be32(2), portMax: be32(3) },
   reject: { type: be32(1), code: [2, 'u8'] },
   counter: {},
 } as const satisfies Record<string, Row>
@@ -102,14 +113,21 @@ function readAttribute(data: Attributes, attribute: number, format: Format): Att
 
 /**
  * A text that is equal for expressions that do the same. The kernel answers with values which it filled in itself:
- * a nat range's end that equals its start; or leaves out what is 0, as the code of a TCP reset.
+ * a nat range's end that equals its start, and flags that say that there is one; or leaves out what is 0, as the code
+ * of a TCP reset.
  */
 export function fingerprint(expressions: readonly Expression[]): string {
-  return expressions.map(({ name, values }) => `${name}(${parts(values).join(' ')})`).join(' ')
+  return expressions.map((expression) => `${expression.name}(${parts(expression).join(' ')})`).join(' ')
 }
 
-function parts(values: Readonly<Record<string, AttributeValue>>): string[] {
+/** NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED of <linux/netfilter/nf_nat.h>: registers say the same. */
+const NAT_HAS_RANGE = 3
+
+function parts({ name, values }: Expression): string[] {
   return Object.entries(values)
+    .map(([key, value]): [string, AttributeValue] =>
+      name === 'nat' && key === 'flags' ? [key, (value as number) & ~NAT_HAS_RANGE] : [key, value],
+    )
     .filter(([key, value]) => !(value === 0 && (key === 'flags' || key === 'code')))
     .filter(([key, value]) => !(key.endsWith('Max') && value === values[key.replace('Max', 'Min')]))
     .map(([key, value]) => `${key}=${partText(value)}`)

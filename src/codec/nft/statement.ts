@@ -1,6 +1,6 @@
 import { type Family } from '../../base/family.js'
 import { type Expression } from './expression.js'
-import { type DataType, IP_PROTOCOL, TYPE, type Verdict, verdictText } from './types.js'
+import { type DataType, IP_PROTOCOL, TYPE, valueBytes, type Verdict, verdictText } from './types.js'
 
 /**
  * Rules as people write them. A statement has a text (what `nft` would accept) and the kernel expressions it stands
@@ -93,7 +93,7 @@ export function lower(statement: Statement): Expression[] {
     case 'match':
       return [
         statement.field.load(1),
-        { name: 'cmp', values: { sreg: 1, op: 0, data: Uint8Array.of(statement.value) } },
+        { name: 'cmp', values: { sreg: 1, op: 0, data: valueBytes(statement.field.type, statement.value) } },
       ]
     case 'lookup': {
       const flags = statement.negate === true ? { flags: 1 } : {}

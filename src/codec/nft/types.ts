@@ -1,8 +1,8 @@
 import { type Attributes } from '../attr.js'
 import { DATA_ATTR, VERDICT, VERDICT_ATTR, type VerdictName } from './constants.js'
 import { bytesToIp } from '../../base/ip.js'
-import { NetloomError } from '../../base/errors.js'
-import { type Writer } from '../wire.js'
+import { invalid, NetloomError } from '../../base/errors.js'
+import { Writer } from '../wire.js'
 
 /** Data types of set keys and map values. Their numbers are nft's own (enum datatypes of its datatype.h). */
 
@@ -34,10 +34,20 @@ const address = (name: string, id: number, bytes: 4 | 16): DataType => ({
   id,
   bytes,
   order: 2,
-  write: (writer, value) => writer.ip(value as string),
+  write: (writer, value) => {
+    if (typeof value !== 'string' || value.includes(':') !== (bytes === 16)) throw invalid(name, `'${value}' is none`)
+    writer.ip(value)
+  },
   read: bytesToIp,
   text: String,
 })
+
+/** A number that fits: those of Buffer that write one byte cut it off without a word. */
+function fitting(type: string, value: Scalar, maximum: number): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > maximum)
+    throw invalid(type, `'${value}' is not from 0 to ${maximum}`)
+  return value
+}
 
 /** IPPROTO_* of <netinet/in.h> that nft prints by name. */
 export const IP_PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const
@@ -57,7 +67,7 @@ export const TYPE = {
     id: 12,
     bytes: 1,
     order: 2,
-    write: (writer, value) => writer.u8(value as number),
+    write: (writer, value) => writer.u8(fitting('inet_proto', value, 0xff)),
     read: (bytes) => bytes.readUInt8(0),
     text: (value) => PROTOCOL_NAMES.get(value as number) ?? String(value),
   },
@@ -66,7 +76,7 @@ export const TYPE = {
     id: 13,
     bytes: 2,
     order: 2,
-    write: (writer, value) => writer.be16(value as number),
+    write: (writer, value) => writer.be16(fitting('inet_service', value, 0xffff)),
     read: (bytes) => bytes.readUInt16BE(0),
     text: String,
   },
@@ -79,7 +89,7 @@ export const TYPE = {
     id: 4,
     bytes: 4,
     order: 1,
-    write: (writer, value) => writer.u32(value as number),
+    write: (writer, value) => writer.u32(fitting('integer', value, 0xffff_ffff)),
     read: (bytes) => bytes.readUInt32LE(0),
     text: String,
     typeOf: { text: 'numgen inc mod 2', userdata: NUMGEN_USERDATA },
@@ -111,8 +121,21 @@ export function writeValue(writer: Writer, types: readonly DataType[], values: r
   writer.end(mark)
 }
 
-/** The parts of a key or value as the kernel answers them. */
+/** The bytes of a single value, as `cmp` compares them. */
+export function valueBytes(type: DataType, value: Scalar): Uint8Array {
+  const writer = new Writer(type.bytes)
+  type.write(writer, value)
+  return writer.bytes()
+}
+
+/**
+ * The parts of a key or value as the kernel answers them.
+ * @throws NetloomError `invalid` where there are fewer bytes than the types have.
+ */
 export function readValue(types: readonly DataType[], bytes: Buffer): Scalar[] {
+  const expected = typeBytes(types)
+  if (bytes.length < expected)
+    throw new NetloomError('invalid', `nftables value has ${bytes.length} bytes, needs ${expected}`)
   let at = 0
   return types.map((type) => {
     const value = type.read(bytes.subarray(at, at + type.bytes))

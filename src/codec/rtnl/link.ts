@@ -168,8 +168,9 @@ function kindData(spec: LinkKind): ((writer: Writer) => void) | undefined {
 /**
  * Makes a link; EEXIST where the name is taken. One request makes both ends of a veth, each in
  * its namespace.
- * `echo` asks the kernel to answer with the new link as RTM_NEWLINK; before Linux 6.2 it does not, and the link is to
- * be got by its name. NLM_F_ECHO goes with the acknowledgement and not in its place.
+ * `echo` asks the kernel to answer with the new link as RTM_NEWLINK, besides its acknowledgement. The answer has the
+ * index, but not the master yet: that is set afterwards. Before Linux 6.2 there is none, and the link is to be got by
+ * its name.
  */
 export const addLink = (spec: LinkSpec, options: { echo?: boolean } = {}): Request =>
   buildRequest(

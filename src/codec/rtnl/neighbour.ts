@@ -1,5 +1,5 @@
 import { type Family, familyOfAf } from '../../base/family.js'
-import { type Ip } from '../../base/ip.js'
+import { type Ip, parseIp } from '../../base/ip.js'
 import { Attributes } from '../attr.js'
 import { type Request } from '../request.js'
 import { FLAG, type Writer } from '../wire.js'
@@ -151,7 +151,7 @@ function writeFdb(writer: Writer, spec: FdbSpec): void {
   const state = spec.state ?? NUD.NOARP | NUD.PERMANENT
   writeNdmsg(writer, AF.BRIDGE, { index: spec.index, state, flags: spec.flags ?? NTF.SELF })
   writer.attrBytes(NDA.LLADDR, macToBytes(spec.mac))
-  if (spec.destination !== undefined) writer.attrIp(NDA.DST, spec.destination)
+  if (spec.destination !== undefined) writer.attrIp(NDA.DST, parseIp(spec.destination, 'destination').address)
 }
 
 /** Asks for the forwarding entries of all links, or of one on a socket with NETLINK_GET_STRICT_CHK. */

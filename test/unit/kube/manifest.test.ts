@@ -1,5 +1,5 @@
 import t from 'tap'
-import { documents, readManifest } from '../../../src/kube/manifest.js'
+import { type DocumentCache, documents, readManifest } from '../../../src/kube/manifest.js'
 
 const names = (text: string): string[] =>
   readManifest(text).objects.map(({ object }) => `${object.kind} ${object.name}`)
@@ -106,7 +106,7 @@ const FLAWS: Record<string, Row> = {
   'JSON with a bad field': {
     text: '{"apiVersion": "v1", "kind": "Pod",\n "metadata": {"name": "a"},\n "spec": {"hostNetwork": 1}}',
     line: 3,
-    column: 27,
+    column: 26,
     field: 'spec.hostNetwork',
     message: /1 is not true or false/,
   },
@@ -126,6 +126,40 @@ t.test('each broken document has its flaw', async (t) => {
     flaws.map(({ line }) => line),
     [1, 7],
   )
+})
+
+t.test('only documents that are new are parsed, and lines stay right', async (t) => {
+  const node = (name: string): string => `apiVersion: v1\nkind: Node\nmetadata: {name: ${name}}\n`
+  const cache: DocumentCache = new Map()
+  const [first, second] = readManifest(`${node('a')}---\n${node('b')}`, cache).objects
+  const again = readManifest(`# moved\n--- # down\n${node('c')}---\n${node('b')}`, cache).objects
+  t.same(
+    again.map(({ object, line }) => [object.name, line]),
+    [
+      ['c', 3],
+      ['b', 7],
+    ],
+  )
+  t.equal(again[1]?.object, second?.object, 'the same object, not an equal one')
+  t.equal(cache.size, 3, 'what is not in the text any more is forgotten')
+  t.not(readManifest(`${node('a')}---\n${node('b')}`, cache).objects[0]?.object, first?.object)
+
+  const broken = `${node('A')}---\n${node('b')}`
+  for (let i = 0; i < 2; i++) t.match(readManifest(broken, cache).flaws, [{ line: 3 }], 'flaws are not cached away')
+})
+
+t.test('three dashes end a document wherever they start a line, and nowhere else', async (t) => {
+  const pod = (label: string): string =>
+    `apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n    x: |\n${label}\n`
+  t.same(names(pod('      ---\n      text')), ['Pod a'])
+  t.same(names(pod('      a\n      ----')), ['Pod a'])
+  t.same(names(`${pod('      text')}--- {apiVersion: v1, kind: Node, metadata: {name: n}}\n`), ['Pod a', 'Node n'])
+  t.same(names(`%YAML 1.2\n---\n${pod('      text')}`), ['Pod a'])
+  t.same(names(`${pod('      text')}...\n%TAG ! tag:x,2000:\n---\napiVersion: v1\nkind: Node\nmetadata: {name: n}\n`), [
+    'Pod a',
+    'Node n',
+  ])
+  t.same(names('---\r\napiVersion: v1\r\nkind: Node\r\nmetadata: {name: a}\r\n---\r\n'), ['Node a'])
 })
 
 t.test('merge keys and anchors are resolved', async (t) => {
@@ -150,7 +184,8 @@ t.test('a file that would unfold without end is refused', async (t) => {
     bomb.push(`${after}: &${after} [${Array.from({ length: 10 }, () => `*${before}`).join()}]`)
   }
   t.match(readManifest(bomb.join('\n')), { objects: [], flaws: [{ message: /alias/i, line: 1 }] })
-  t.match(readManifest('a: &a {b: *a}\n'), { objects: [], flaws: [{ message: /cannot be unfolded|alias/i }] })
+  const circle = 'apiVersion: v1\nkind: List\nitems: &i\n- {apiVersion: v1, kind: List, items: *i}\n'
+  t.match(readManifest(circle), { objects: [], flaws: [{ message: /./ }] })
   t.match(readManifest('['.repeat(100_000)), { objects: [], flaws: [{ message: /./ }] })
 })
 
