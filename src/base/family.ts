@@ -11,6 +11,8 @@ export interface Family {
   readonly bits: 32 | 128
   /** Netfilter's family of <linux/netfilter.h> (NFPROTO_*). */
   readonly nfproto: 2 | 10
+  /** In Ethernet frames (ETH_P_IP, ETH_P_IPV6 of <linux/if_ether.h>). */
+  readonly etherType: 0x0800 | 0x86dd
   /** What nft calls the header and the table family. */
   readonly nft: 'ip' | 'ip6'
   /** nft's name for the address type. */
@@ -32,6 +34,7 @@ export const IPV4: Family = {
   bytes: 4,
   bits: 32,
   nfproto: 2,
+  etherType: 0x0800,
   nft: 'ip',
   nftAddress: 'ipv4_addr',
   sourceOffset: 12,
@@ -47,6 +50,7 @@ export const IPV6: Family = {
   bytes: 16,
   bits: 128,
   nfproto: 10,
+  etherType: 0x86dd,
   nft: 'ip6',
   nftAddress: 'ipv6_addr',
   sourceOffset: 8,

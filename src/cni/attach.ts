@@ -1,8 +1,8 @@
-import { type Family, IPV6 } from '../base/family.js'
+import { FAMILIES, type Family, IPV6 } from '../base/family.js'
 import { type Cidr, familyOf, parseCidr } from '../base/ip.js'
 import { ADDR_GEN_MODE, RT_SCOPE, RTPROT } from '../codec/rtnl/constants.js'
 import { type Lease, macOf } from '../model/lease.js'
-import { gatewayOf } from '../model/podnetwork.js'
+import { gatewayMac, gatewayOf } from '../model/podnetwork.js'
 import { type Op } from '../ops/op.js'
 import { NetloomError } from '../base/errors.js'
 
@@ -23,12 +23,16 @@ export function podMac({ addresses: [first] }: Lease): string {
 }
 
 /**
- * The node's side: a veth pair whose far end is made inside the pod's namespace, the near end an isolated port of the
- * bridge. Isolated ports exchange nothing with one another, so every packet between pods passes the node's IP stack,
- * where Services and policies are.
+ * The node's side: a veth pair whose far end is made inside the pod's namespace, the near end a port of the bridge.
+ *
+ * Whatever the pod sends has to pass the node's IP stack, where Services and policies are. So its packets are taken
+ * off the port as they come in and arrive on the bridge itself. Left to the bridge they would get there as well, but
+ * where br_netfilter is loaded (for Docker, say) the bridge translates a Service's address itself and hands the packet
+ * from port to port, past everything. Ports are isolated, so that nothing else (ARP, other protocols) is handed on
+ * either; and since the bridge sees no packets to learn from, it is told where the pod is.
  * @param netnsFd open descriptor of the pod's namespace
  */
-export function planHostSide({ lease, bridge, mtu }: AttachmentPlan, netnsFd: number): Op[] {
+export function planHostSide({ lease, bridge, mtu, subnets }: AttachmentPlan, netnsFd: number): Op[] {
   const name = lease.hostInterface
   const mac = podMac(lease)
   return [
@@ -38,13 +42,18 @@ export function planHostSide({ lease, bridge, mtu }: AttachmentPlan, netnsFd: nu
         kind: 'veth',
         name,
         mtu,
+        // The gateway's: frames for it would count as another host's here, and be dropped behind the redirection.
+        mac: gatewayMac(subnets),
         master: bridge.index,
         peer: { name: lease.ifname, mac, mtu, netnsFd },
       },
     },
     // The near end is a port and nothing else: without an address of its own it also sends no neighbour discovery.
     { kind: 'link.set', name, changes: { addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
-    { kind: 'port.set', name, port: { isolated: true } },
+    { kind: 'port.set', name, port: { isolated: true, learning: false, flood: false } },
+    { kind: 'fdb.replace', device: name, mac },
+    { kind: 'clsact.add', device: name },
+    ...FAMILIES.map((family): Op => ({ kind: 'ingress.redirect', device: name, family, target: bridge.name })),
     ...neighbours({ lease, bridge }).map((neighbour): Op => ({ kind: 'neighbour.replace', neighbour })),
   ]
 }

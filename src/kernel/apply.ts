@@ -88,7 +88,7 @@ export class Applier {
   }
 
   async #indexes(ops: readonly RtnlOp[]): Promise<Map<string, number>> {
-    const devices = [...new Set(ops.map(deviceOf).filter((device) => device !== undefined))]
+    const devices = [...new Set(ops.flatMap(devicesOf))]
     const outcomes = await this.#options.route.pipeline(devices.map((name) => getLink({ name })))
     const indexes = new Map<string, number>()
     outcomes.forEach(({ messages: [message], error }, i) => {
@@ -106,11 +106,11 @@ const isDone = (op: Op, error: NetloomError): boolean =>
 
 const EADDRNOTAVAIL = 99
 
-/** The link whose index a request needs. */
-function deviceOf(op: RtnlOp): string | undefined {
-  if ('route' in op) return op.route.device
-  if ('address' in op) return op.address.device
-  return 'neighbour' in op ? op.neighbour.device : undefined
+/** The links whose indexes a request needs. */
+function devicesOf(op: RtnlOp): string[] {
+  const named = 'route' in op ? op.route : 'address' in op ? op.address : 'neighbour' in op ? op.neighbour : op
+  const target = 'target' in op ? [op.target] : []
+  return 'device' in named && named.device !== undefined ? [named.device, ...target] : target
 }
 
 /** Splits operations where the way of applying them changes, and where one needs a link that another makes. */
@@ -118,7 +118,7 @@ function runs(ops: readonly Op[]): Op[][] {
   const split: Op[][] = []
   let way = ''
   for (const op of ops) {
-    const next = isSysctl(op) ? 'sysctl' : isNft(op) ? 'nft' : deviceOf(op) === undefined ? 'link' : 'device'
+    const next = isSysctl(op) ? 'sysctl' : isNft(op) ? 'nft' : devicesOf(op).length === 0 ? 'link' : 'device'
     if (next !== way) split.push([])
     split.at(-1)?.push(op)
     way = next

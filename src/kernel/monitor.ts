@@ -24,13 +24,7 @@ export type NetworkEvent =
 
 export type NetworkListener = (event: NetworkEvent) => void
 
-const NETWORK_GROUPS = [
-  RTNLGRP.LINK,
-  RTNLGRP.IPV4_IFADDR,
-  RTNLGRP.IPV6_IFADDR,
-  RTNLGRP.IPV4_ROUTE,
-  RTNLGRP.IPV6_ROUTE,
-]
+const NETWORK_GROUPS = [RTNLGRP.LINK, RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR, RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE]
 
 export const openNetworkGroups = openSocket({
   protocol: PROTOCOL.ROUTE,

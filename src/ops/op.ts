@@ -1,3 +1,4 @@
+import { type Family } from '../base/family.js'
 import { type Chain } from '../codec/nft/chain.js'
 import { type Element } from '../codec/nft/element.js'
 import { type Rule } from '../codec/nft/rule.js'
@@ -12,7 +13,7 @@ import { type RouteSpec } from '../codec/rtnl/route.js'
  * Effects as data. A planner answers a list of these, in the order in which they are to be done; one place applies
  * them. Links are named, because a link that an earlier operation creates has no index yet.
  */
-export type Op = LinkOp | AddressOp | RouteOp | NeighbourOp | SysctlOp | NftOp
+export type Op = LinkOp | AddressOp | RouteOp | NeighbourOp | BridgeOp | TrafficOp | SysctlOp | NftOp
 
 /** An object of rtnetlink without its link's index, and with the link's name. */
 export type OnDevice<T> = Omit<T, 'index'> & { readonly device: string }
@@ -34,6 +35,18 @@ export type RouteOp =
 export type NeighbourOp =
   | { readonly kind: 'neighbour.replace'; readonly neighbour: OnDevice<NeighbourSpec> }
   | { readonly kind: 'neighbour.delete'; readonly neighbour: OnDevice<NeighbourSpec> }
+
+export type BridgeOp = {
+  /** Frames to a MAC address leave by this port, learned or not. */
+  readonly kind: 'fdb.replace'
+  readonly device: string
+  readonly mac: string
+}
+
+export type TrafficOp =
+  | { readonly kind: 'clsact.add'; readonly device: string }
+  /** What a link receives of a family arrives on another link. */
+  | { readonly kind: 'ingress.redirect'; readonly device: string; readonly family: Family; readonly target: string }
 
 /** `path` as below /proc/sys, with slashes: `net/ipv4/ip_forward`. */
 export interface SysctlOp {

@@ -6,8 +6,10 @@ import { addTable, deleteTable } from '../codec/nft/table.js'
 import { type Request } from '../codec/request.js'
 import { addAddress, deleteAddress } from '../codec/rtnl/address.js'
 import { addLink, deleteLink, setBridgePort, setLink } from '../codec/rtnl/link.js'
-import { addNeighbour, deleteNeighbour } from '../codec/rtnl/neighbour.js'
+import { NTF, NUD } from '../codec/rtnl/constants.js'
+import { addFdb, addNeighbour, deleteNeighbour } from '../codec/rtnl/neighbour.js'
 import { deleteRoute, replaceRoute } from '../codec/rtnl/route.js'
+import { addClsact, addIngressRedirect } from '../codec/rtnl/traffic.js'
 import { type NftOp, type Op, type OpOf, type SysctlOp } from './op.js'
 
 /** The operations that are messages to rtnetlink. */
@@ -29,6 +31,11 @@ const RTNL: { readonly [K in RtnlOp['kind']]: (op: OpOf<K>, indexOf: IndexOf) =>
   'neighbour.replace': ({ neighbour }, indexOf) =>
     addNeighbour({ ...neighbour, index: indexOf(neighbour.device) }, { existing: 'replace' }),
   'neighbour.delete': ({ neighbour }, indexOf) => deleteNeighbour({ ...neighbour, index: indexOf(neighbour.device) }),
+  'fdb.replace': ({ device, mac }, indexOf) =>
+    addFdb({ index: indexOf(device), mac, state: NUD.NOARP, flags: NTF.MASTER }, { existing: 'replace' }),
+  'clsact.add': ({ device }, indexOf) => addClsact(indexOf(device)),
+  'ingress.redirect': ({ device, family, target }, indexOf) =>
+    addIngressRedirect({ index: indexOf(device), family, target: indexOf(target) }),
 }
 
 const deviceIndex = (device: string | undefined, indexOf: IndexOf): { index?: number } =>

@@ -61,7 +61,7 @@ export const asActual = ({ sets, chains }: Ruleset): ActualRuleset => ({
   chains: new Map(chains.map(({ chain, rules }) => [chain.name, { chain, rules: rules.map(ruleFingerprint) }])),
 })
 
-/** Sets and hooks cannot be changed in place. */
+/** Sets and hooks cannot be changed in place; a policy can. */
 function compatible(desired: Ruleset, actual: ActualRuleset): boolean {
   const setsFit = desired.sets.every((spec) => {
     const facts = actual.sets.get(spec.name)
@@ -82,8 +82,13 @@ const addedSets = ({ table, sets }: Ruleset, present: ActualRuleset | undefined)
 
 const addedChains = ({ table, chains }: Ruleset, present: ActualRuleset | undefined): NftOp[] =>
   chains
-    .filter(({ chain }) => present?.chains.has(chain.name) !== true)
+    .filter(({ chain }) => {
+      const there = present?.chains.get(chain.name)
+      return there === undefined || policyOf(there.chain) !== policyOf(chain)
+    })
     .map(({ chain }) => ({ kind: 'chain.add', table, chain }))
+
+const policyOf = ({ base }: Chain): string | undefined => (base === undefined ? undefined : (base.policy ?? 'accept'))
 
 function changedRules({ table, chains }: Ruleset, present: ActualRuleset | undefined): NftOp[] {
   return chains.flatMap(({ chain, rules }): NftOp[] => {

@@ -53,15 +53,19 @@ const elementsText = (verb: string, { table, set, elements }: OpOf<'elements.add
 const addressText = (verb: string, { address }: OpOf<'address.add' | 'address.delete'>): string =>
   words('ip address', verb, formatCidr(address), 'dev', address.device, address.noDad === true ? 'nodad' : undefined)
 
+const TC_PROTOCOL = { ipv4: 'ip', ipv6: 'ipv6' } as const
+
 const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'link.add': ({ link }) => linkText(link),
   'link.set': ({ name, changes }) => `ip link set dev ${name} ${linkChangesText(changes)}`,
   'link.delete': ({ name }) => `ip link delete dev ${name}`,
-  'port.set': ({ name, port }) =>
+  'port.set': ({ name, port: { isolated, hairpin, learning, flood } }) =>
     words(
       `bridge link set dev ${name}`,
-      option('isolated', onOff(port.isolated)),
-      option('hairpin', onOff(port.hairpin)),
+      option('isolated', onOff(isolated)),
+      option('hairpin', onOff(hairpin)),
+      option('learning', onOff(learning)),
+      option('flood', onOff(flood)),
     ),
   'address.add': (op) => addressText('replace', op),
   'address.delete': (op) => addressText('delete', op),
@@ -70,6 +74,11 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'neighbour.replace': ({ neighbour: { address, device, mac } }) =>
     `ip neighbour replace ${address} dev ${device} lladdr ${mac} nud permanent`,
   'neighbour.delete': ({ neighbour: { address, device } }) => `ip neighbour delete ${address} dev ${device}`,
+  'fdb.replace': ({ device, mac }) => `bridge fdb replace ${mac} dev ${device} master static`,
+  'clsact.add': ({ device }) => `tc qdisc add dev ${device} clsact`,
+  'ingress.redirect': ({ device, family, target }) =>
+    `tc filter add dev ${device} ingress protocol ${TC_PROTOCOL[family.name]} pref ${family.bytes} ` +
+    `u32 match u32 0 0 action mirred ingress redirect dev ${target}`,
   'sysctl.set': ({ path, value }) => `sysctl -w ${path.replaceAll('/', '.')}=${value}`,
   'table.add': ({ table }) => `nft add table ${tableText(table)}`,
   'table.delete': ({ table }) => `nft delete table ${tableText(table)}`,

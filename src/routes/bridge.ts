@@ -3,8 +3,7 @@ import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { ADDR_GEN_MODE } from '../codec/rtnl/constants.js'
 import { type Link } from '../codec/rtnl/link.js'
-import { macOf } from '../model/lease.js'
-import { gatewayOf } from '../model/podnetwork.js'
+import { gatewayMac, gatewayOf } from '../model/podnetwork.js'
 import { NetloomError } from '../base/errors.js'
 import { type Op } from '../ops/op.js'
 
@@ -57,14 +56,13 @@ export function planBridge(desired: BridgeDesired, { link, addresses, sysctls }:
 }
 
 function planLink({ name, subnets, mtu }: BridgeDesired, link: Link | undefined): Op[] {
-  const [first] = subnets
   // A bridge takes the lowest MAC address of its ports unless it is given one: pods' neighbour entries would go stale.
-  const mac = first === undefined ? undefined : macOf(gatewayOf(first))
+  const mac = gatewayMac(subnets)
   if (link !== undefined) {
     const changes = {
       ...(link.up ? {} : { up: true }),
       ...(link.mtu === mtu ? {} : { mtu }),
-      ...(mac === undefined || link.mac === mac ? {} : { mac }),
+      ...(link.mac === mac ? {} : { mac }),
     }
     return Object.keys(changes).length === 0 ? [] : [{ kind: 'link.set', name, changes }]
   }

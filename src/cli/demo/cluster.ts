@@ -111,7 +111,9 @@ function missingNamespaces(
     }))
 }
 
-const objects = (count: number): string => (count === 1 ? '1 object is' : `${count} objects are`)
+/** `1 object is`, `2 objects are`: how a sentence begins that counts. */
+const objects = (count: number, one = 'object is', more = 'objects are'): string =>
+  `${count} ${count === 1 ? one : more}`
 
 function aboutKinds(
   counted: readonly Manifest[],
@@ -128,11 +130,19 @@ function aboutKinds(
   const total = [...ignored.values()].reduce((sum, each) => sum + each, 0)
   return [
     ...(total === 0 ? [] : [`${objects(total)} of no use here: ${kinds.join(', ')}`]),
-    ...(strangers === 0 ? [] : [`${strangers} documents are no Kubernetes objects and were left out`]),
-    ...(count('Node') === 0 ? [] : [`${objects(count('Node'))} Nodes: the demo has nodes of its own`]),
+    ...(strangers === 0
+      ? []
+      : [
+          `${objects(strangers, 'document is no Kubernetes object', 'documents are no Kubernetes objects')} and left out`,
+        ]),
+    ...(count('Node') === 0
+      ? []
+      : [`${objects(count('Node'), 'Node is', 'Nodes are')} left out: the demo has nodes of its own`]),
     ...(count('NetworkPolicy') === 0
       ? []
-      : [`${count('NetworkPolicy')} NetworkPolicies are given to the agents, which do not enforce them yet`]),
+      : [
+          `${objects(count('NetworkPolicy'), 'NetworkPolicy is', 'NetworkPolicies are')} known to the agents, which do not enforce them yet`,
+        ]),
   ]
 }
 
@@ -148,7 +158,9 @@ function aboutPods(pods: readonly PodPlan[], ports: ReadonlyMap<string, readonly
   return [
     ...(host === 0
       ? []
-      : [`${host} pods use the host's network: they run in their node's namespace and are not attached`]),
+      : [
+          `${objects(host, 'pod uses', 'pods use')} the host's network: not attached, it answers in its node's namespace`,
+        ]),
     ...[...undeclared].map(
       ([workload, texts]) =>
         `${workload} listens on ${[...texts].join(', ')} for a Service, though no container declares it`,

@@ -18,6 +18,7 @@ export type Outcome =
 
 const FAILURES: Readonly<Record<string, Failure>> = {
   ECONNREFUSED: 'refused',
+  EPERM: 'refused', // by a rule of the client's own namespace, which a node's processes meet before they send
   ECONNRESET: 'reset',
   EPIPE: 'reset',
   ETIMEDOUT: 'timeout',

@@ -54,37 +54,40 @@ function operationText(type: number, table: Table, spec: SetSpec, elements: read
 
 function inMessages(type: number, table: Table, spec: SetSpec, elements: readonly Element[]): Request[] {
   const requests: Request[] = []
+  const bytesOf = elementBytes(spec)
   let start = 0
-  let bytes = HEADER_BYTES
+  let room = MAX_ATTRIBUTE_BYTES - HEADER_BYTES
   elements.forEach((element, at) => {
-    const size = elementBytes(spec, element)
-    if (at - start === ELEMENTS_PER_MESSAGE || bytes + size > MAX_ATTRIBUTE_BYTES) {
-      requests.push(write(type, table, spec, elements.slice(start, at)))
+    const bytes = bytesOf(element)
+    if (at - start === ELEMENTS_PER_MESSAGE || bytes > room) {
+      if (at > start) requests.push(write(type, table, spec, elements.slice(start, at)))
       start = at
-      bytes = HEADER_BYTES
+      room = MAX_ATTRIBUTE_BYTES - HEADER_BYTES
     }
-    bytes += size
+    room -= bytes
   })
   if (start < elements.length) requests.push(write(type, table, spec, elements.slice(start)))
   return requests
 }
 
-/** Bytes of an attribute's header. */
+/** Bytes of an attribute's header, and of one that holds 32 bits. */
 const HEADER_BYTES = 4
+const NUMBER_BYTES = 8
 const aligned = (bytes: number): number => (bytes + 3) & ~3
 
-/** Most bytes that an element takes in a list. */
-function elementBytes(spec: SetSpec, { data }: Element): number {
-  const key = 3 * HEADER_BYTES + aligned(typeBytes(spec.key))
-  const end = spec.interval === true ? key + FLAGS_BYTES : 0
-  if (data === undefined || spec.data === undefined) return key + end
-  if (!('verdict' in data)) return key + end + 2 * HEADER_BYTES + (spec.data === 'verdict' ? 0 : typeBytes(spec.data))
-  const chain = data.chain === undefined ? 0 : HEADER_BYTES + aligned(Buffer.byteLength(data.chain) + 1)
-  return key + end + 2 * HEADER_BYTES + CODE_BYTES + chain
+/** Most bytes that an element takes in its list: element, key and value are each an attribute in the one before. */
+function elementBytes({ key, data, interval }: SetSpec): (element: Element) => number {
+  const keyBytes = 3 * HEADER_BYTES + aligned(typeBytes(key))
+  const keysBytes = interval === true ? 2 * keyBytes + NUMBER_BYTES : keyBytes
+  const valueBytes = data === undefined || data === 'verdict' ? 0 : 2 * HEADER_BYTES + aligned(typeBytes(data))
+  return (element) =>
+    element.data !== undefined && 'verdict' in element.data
+      ? keysBytes + 2 * HEADER_BYTES + NUMBER_BYTES + chainBytes(element.data.chain)
+      : keysBytes + valueBytes
 }
 
-const FLAGS_BYTES = 8
-const CODE_BYTES = 8
+const chainBytes = (chain: string | undefined): number =>
+  chain === undefined ? 0 : HEADER_BYTES + aligned(Buffer.byteLength(chain) + 1)
 
 /** Adds elements; an element that exists with the same value is left as it is, with another value it is an error. */
 export const addElements = (table: Table, spec: SetSpec, elements: readonly Element[]): Request[] =>

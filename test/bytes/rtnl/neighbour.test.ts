@@ -80,7 +80,7 @@ t.test('forwarding entries of a VXLAN are read whole, several remotes of one MAC
   )
   t.strictSame(
     all.filter((entry) => entry?.master === 2),
-    [{ index: 2, state: NUD.PERMANENT as number, flags: 0, mac: '02:00:00:00:00:01', master: 2 }],
+    [{ index: 2, state: NUD.PERMANENT, flags: 0, mac: '02:00:00:00:00:01', master: 2 }],
     'those of a bridge name it',
   )
 })

@@ -31,10 +31,16 @@ t.test('errors are passed on as they are', async (t) => {
   t.equal(asNetloomError(own, 'other'), own)
 })
 
-for (const [name, thrown] of Object.entries({ text: 'oops', undefined: undefined, object: { a: 1 }, null: null })) {
+const thrownValues: Record<string, readonly [thrown: unknown, message: string]> = {
+  text: ['oops', 'oops'],
+  undefined: [undefined, 'undefined'],
+  null: [null, 'null'],
+  'an object': [{ a: 1 }, '[object Object]'],
+}
+for (const [name, [thrown, message]] of Object.entries(thrownValues)) {
   t.test(`thrown ${name} becomes an error and is not lost`, async (t) => {
     const error = asError(thrown)
-    t.match(error, { code: 'internal', message: String(thrown) })
+    t.match(error, { code: 'internal', message })
     t.equal(error.cause, thrown)
   })
 }

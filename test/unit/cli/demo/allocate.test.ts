@@ -59,6 +59,9 @@ t.test('contradictions are errors with file, line and field', async (t) => {
   t.throws(() => allocate(', clusterIP: 10.96.0.50', ', clusterIP: 10.96.0.50'), {
     message: 's.yaml:9: spec.clusterIP: 10.96.0.50 is the address of Service default/s0 already',
   })
-  t.throws(() => allocate(', ipFamilyPolicy: SingleStack, ipFamilies: [IPv4, IPv6]'), { field: 'spec.ipFamilyPolicy' })
+  t.throws(() => allocate(', ipFamilyPolicy: SingleStack, ipFamilies: [IPv4, IPv6]'), {
+    field: 'spec.ipFamilyPolicy',
+    code: 'invalid',
+  })
   t.throws(() => allocate(', ipFamilies: [IPv5]'), { message: /^s\.yaml:4: spec\.ipFamilies\[0\]: / })
 })

@@ -39,8 +39,8 @@ t.test('pods of the host network and policies are noted', async (t) => {
     'apiVersion: v1\nkind: Pod\nmetadata: { name: a }\nspec: { hostNetwork: true }\n',
     'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: deny }\nspec: { podSelector: {} }\n',
   )
-  t.match(notes.join('\n'), /1 NetworkPolicies are given to the agents/)
-  t.match(notes.join('\n'), /1 pods use the host's network/)
+  t.match(notes.join('\n'), /1 NetworkPolicy is known to the agents/)
+  t.match(notes.join('\n'), /1 pod uses the host's network/)
 })
 
 t.test('errors in objects that only the agents read name file, line and field as well', async (t) => {

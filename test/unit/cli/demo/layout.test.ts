@@ -11,7 +11,7 @@ t.test('every node has an address of each family on the segment, and no two the 
   for (const { addresses } of nodes)
     t.ok(
       addresses.every(({ address }, i) => cidrContains(networks[i]!, address)),
-      addresses[0]?.address,
+      addresses[0]!.address,
     )
   const all = [...SEGMENT_HOST, ...nodes.flatMap(({ addresses }) => addresses)].map(({ address }) => address)
   t.equal(new Set(all).size, all.length)

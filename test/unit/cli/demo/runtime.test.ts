@@ -24,7 +24,7 @@ t.test('the addresses are those of the result', async (t) => {
     { address: '10.244.1.2' },
     { address: 'fd00::2' },
   ])
-  t.throws(() => parseResult('{"ips":[{"address":"10.244.1.2"}]}'), { field: 'ips[0].address' })
+  t.throws(() => parseResult('{"ips":[{"address":"10.244.1.2"}]}'), { field: 'ips[0].address', code: 'invalid' })
 })
 
 t.test('the plugin is called as the specification says', async (t) => {
