@@ -34,7 +34,6 @@ export function podMac({ addresses: [first] }: Lease): string {
  */
 export function planHostSide({ lease, bridge, mtu, subnets }: AttachmentPlan, netnsFd: number): Op[] {
   const name = lease.hostInterface
-  const mac = podMac(lease)
   return [
     {
       kind: 'link.add',
@@ -45,18 +44,33 @@ export function planHostSide({ lease, bridge, mtu, subnets }: AttachmentPlan, ne
         // The gateway's: frames for it would count as another host's here, and be dropped behind the redirection.
         mac: gatewayMac(subnets),
         master: bridge.index,
-        peer: { name: lease.ifname, mac, mtu, netnsFd },
+        peer: { name: lease.ifname, mac: podMac(lease), mtu, netnsFd },
       },
     },
     // The near end is a port and nothing else: without an address of its own it also sends no neighbour discovery.
     { kind: 'link.set', name, changes: { addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
-    { kind: 'port.set', name, port: { isolated: true, learning: false, flood: false } },
-    { kind: 'fdb.replace', device: name, mac },
-    { kind: 'clsact.add', device: name },
-    ...FAMILIES.map((family): Op => ({ kind: 'ingress.redirect', device: name, family, target: bridge.name })),
+    ...planPort({ lease, bridge }),
+  ]
+}
+
+/** Makes a link that is a port of the bridge one that hands all packets to it, as {@link planHostSide} says. */
+function planPort({ lease, bridge }: Pick<AttachmentPlan, 'lease' | 'bridge'>): Op[] {
+  const device = lease.hostInterface
+  return [
+    { kind: 'port.set', name: device, port: { isolated: true, learning: false, unicastFlood: false } },
+    { kind: 'fdb.replace', device, mac: podMac(lease) },
+    { kind: 'clsact.add', device },
+    ...FAMILIES.map((family): Op => ({ kind: 'ingress.redirect', device, family, target: bridge.name })),
     ...neighbours({ lease, bridge }).map((neighbour): Op => ({ kind: 'neighbour.replace', neighbour })),
   ]
 }
+
+/** Brings an attachment to a bridge that was made anew: its port, and its redirection, led to the one before. */
+export const planReattach = (lease: Lease, bridge: AttachmentPlan['bridge']): Op[] => [
+  { kind: 'link.set', name: lease.hostInterface, changes: { master: bridge.index, up: true } },
+  { kind: 'clsact.delete', device: lease.hostInterface },
+  ...planPort({ lease, bridge }),
+]
 
 /** The node knows its pods' MAC addresses, and need not ask them. */
 const neighbours = ({ lease, bridge }: Pick<AttachmentPlan, 'lease' | 'bridge'>) =>
@@ -66,12 +80,6 @@ const neighbours = ({ lease, bridge }: Pick<AttachmentPlan, 'lease' | 'bridge'>)
     device: bridge.name,
     mac: podMac(lease),
   }))
-
-/** Undoes {@link planHostSide}; what is gone already is no error. */
-export function planDetach(lease: Lease, bridge: { readonly name: string }): Op[] {
-  const name = lease.hostInterface
-  return [{ kind: 'link.delete', name }, ...planForget(lease, bridge)]
-}
 
 /** What is left on the node when the link of an attachment is gone. */
 export const planForget = (lease: Lease, { name }: { readonly name: string }): Op[] =>

@@ -56,6 +56,7 @@ export class Agent {
       log,
       masqueradeExceptions,
       onSubnets: (subnets) => (this.#pool.subnets = subnets),
+      onBridge: (bridge) => this.#attachments.reattach(bridge),
     })
     this.#services = new Services({ kernel, store, node, log })
     this.#attachments = new Attachments({

@@ -2,7 +2,15 @@ import { closeSync, fstatSync, statSync } from 'node:fs'
 import { familyOf, parseCidr } from '../base/ip.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
-import { type AttachmentPlan, gatewayFor, planForget, planHostSide, planPodSide, podMac } from '../cni/attach.js'
+import {
+  type AttachmentPlan,
+  gatewayFor,
+  planForget,
+  planHostSide,
+  planPodSide,
+  planReattach,
+  podMac,
+} from '../cni/attach.js'
 import { checkAttachment } from '../cni/check.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
 import { attachmentOf, type CniRequest } from '../cni/request.js'
@@ -11,7 +19,7 @@ import { type Journal } from '../ipam/journal-io.js'
 import { type Pool } from '../ipam/pool.js'
 import { Applier } from '../kernel/apply.js'
 import { inNamespace, openNamespace } from '../kernel/netns.js'
-import { observeAddresses, observeLink, observeRoutes } from '../kernel/observe.js'
+import { observeAddresses, observeLink, observeLinks, observeRoutes } from '../kernel/observe.js'
 import { openSocket, PROTOCOL } from '../kernel/socket.js'
 import { Talk } from '../kernel/talk.js'
 import { hostInterfaceOf, type Lease, leaseKey } from '../model/lease.js'
@@ -192,6 +200,18 @@ export class Attachments {
       ...strays.map((name) => this.#reaper.delete(name)),
     ])
     if (lost.length + strays.length > 0) log.warn({ leases: lost.length, links: strays.length }, 'remains were removed')
+  }
+
+  /** Brings attachments back whose link is no port of the bridge: it was made anew, or somebody took the link off. */
+  async reattach(bridge: { readonly name: string; readonly index: number }): Promise<void> {
+    const { pool, kernel, log } = this.#options
+    const links = await observeLinks(kernel.route)
+    const loose = [...pool.leases.values()].filter((lease) => {
+      const link = links.get(lease.hostInterface)
+      return link !== undefined && link.master !== bridge.index && !this.#busy.has(leaseKey(lease))
+    })
+    for (const lease of loose) await kernel.applier.apply(planReattach(lease, bridge))
+    if (loose.length > 0) log.warn({ attachments: loose.length, bridge }, 'attachments were brought back to the bridge')
   }
 
   async #exclusively<T>(request: CniRequest, work: () => Promise<T>): Promise<T> {

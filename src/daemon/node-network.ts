@@ -34,6 +34,8 @@ export interface NodeNetworkOptions {
   readonly log: Logger
   /** Told the pod networks of this node whenever they may have changed. */
   readonly onSubnets: (subnets: readonly Cidr[]) => void
+  /** Told the bridge when it is found or made, also anew. */
+  readonly onBridge: (bridge: { readonly name: string; readonly index: number }) => Promise<void>
 }
 
 /** MTU of Ethernet, where the node's own link is not known. */
@@ -136,7 +138,7 @@ export class NodeNetwork {
   }
 
   async #reconcileBridge(self: Node): Promise<void> {
-    const { kernel } = this.#options
+    const { kernel, onBridge } = this.#options
     const [links, addresses] = await Promise.all([observeLinks(kernel.route), observeAddresses(kernel.route)])
     this.#mtu = uplinkMtu(self, links, addresses)
     const actual = {
@@ -147,7 +149,10 @@ export class NodeNetwork {
     const ops = planBridge({ name: BRIDGE, subnets: self.podCIDRs, mtu: this.#mtu }, actual)
     await kernel.applier.apply(ops)
     const link = actual.link ?? (await observeLink(kernel.route, BRIDGE))
-    this.#bridge = link === undefined ? undefined : { name: BRIDGE, index: link.index }
+    if (link === undefined || link.index === this.#bridge?.index) return
+    const bridge = { name: BRIDGE, index: link.index }
+    await onBridge(bridge)
+    this.#bridge = bridge
   }
 
   async #reconcileRoutes(routes: readonly PeerRoute[]): Promise<void> {

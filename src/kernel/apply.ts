@@ -17,7 +17,13 @@ const isNft = (op: Op): op is NftOp => NFT_KINDS.test(op.kind)
 const isSysctl = (op: Op): op is SysctlOp => op.kind === 'sysctl.set'
 
 /** Operations that are done already where the kernel knows no such thing. */
-const REMOVALS: ReadonlySet<Op['kind']> = new Set(['link.delete', 'address.delete', 'route.delete', 'neighbour.delete'])
+const REMOVALS: ReadonlySet<Op['kind']> = new Set([
+  'link.delete',
+  'address.delete',
+  'route.delete',
+  'neighbour.delete',
+  'clsact.delete',
+])
 
 export interface ApplierOptions {
   /** Talks rtnetlink. */

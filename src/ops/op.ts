@@ -44,7 +44,7 @@ export type BridgeOp = {
 }
 
 export type TrafficOp =
-  | { readonly kind: 'clsact.add'; readonly device: string }
+  | { readonly kind: 'clsact.add' | 'clsact.delete'; readonly device: string }
   /** What a link receives of a family arrives on another link. */
   | { readonly kind: 'ingress.redirect'; readonly device: string; readonly family: Family; readonly target: string }
 

@@ -9,7 +9,7 @@ import { addLink, deleteLink, setBridgePort, setLink } from '../codec/rtnl/link.
 import { NTF, NUD } from '../codec/rtnl/constants.js'
 import { addFdb, addNeighbour, deleteNeighbour } from '../codec/rtnl/neighbour.js'
 import { deleteRoute, replaceRoute } from '../codec/rtnl/route.js'
-import { addClsact, addIngressRedirect } from '../codec/rtnl/traffic.js'
+import { addClsact, addIngressRedirect, deleteClsact } from '../codec/rtnl/traffic.js'
 import { type NftOp, type Op, type OpOf, type SysctlOp } from './op.js'
 
 /** The operations that are messages to rtnetlink. */
@@ -34,6 +34,7 @@ const RTNL: { readonly [K in RtnlOp['kind']]: (op: OpOf<K>, indexOf: IndexOf) =>
   'fdb.replace': ({ device, mac }, indexOf) =>
     addFdb({ index: indexOf(device), mac, state: NUD.NOARP, flags: NTF.MASTER }, { existing: 'replace' }),
   'clsact.add': ({ device }, indexOf) => addClsact(indexOf(device)),
+  'clsact.delete': ({ device }, indexOf) => deleteClsact(indexOf(device)),
   'ingress.redirect': ({ device, family, target }, indexOf) =>
     addIngressRedirect({ index: indexOf(device), family, target: indexOf(target) }),
 }

@@ -59,13 +59,13 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'link.add': ({ link }) => linkText(link),
   'link.set': ({ name, changes }) => `ip link set dev ${name} ${linkChangesText(changes)}`,
   'link.delete': ({ name }) => `ip link delete dev ${name}`,
-  'port.set': ({ name, port: { isolated, hairpin, learning, flood } }) =>
+  'port.set': ({ name, port: { isolated, hairpin, learning, unicastFlood } }) =>
     words(
       `bridge link set dev ${name}`,
       option('isolated', onOff(isolated)),
       option('hairpin', onOff(hairpin)),
       option('learning', onOff(learning)),
-      option('flood', onOff(flood)),
+      option('flood', onOff(unicastFlood)),
     ),
   'address.add': (op) => addressText('replace', op),
   'address.delete': (op) => addressText('delete', op),
@@ -76,6 +76,7 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'neighbour.delete': ({ neighbour: { address, device } }) => `ip neighbour delete ${address} dev ${device}`,
   'fdb.replace': ({ device, mac }) => `bridge fdb replace ${mac} dev ${device} master static`,
   'clsact.add': ({ device }) => `tc qdisc add dev ${device} clsact`,
+  'clsact.delete': ({ device }) => `tc qdisc delete dev ${device} clsact`,
   'ingress.redirect': ({ device, family, target }) =>
     `tc filter add dev ${device} ingress protocol ${TC_PROTOCOL[family.name]} pref ${family.bytes} ` +
     `u32 match u32 0 0 action mirred ingress redirect dev ${target}`,

@@ -34,7 +34,10 @@ export async function measureBursts(stage: Stage, options: BurstOptions, measure
     const counts = round >= WARM_UP
     progress.say(`${pods} pods, ${parallel} at once: ${counts ? `${round} of ${rounds}` : 'warming up'}`)
     for (const contender of turn(turns, round)) {
-      const taken = contender === undefined ? await floor(stage, options, measurements.signal) : await attachAndDetach(stage, { contender, ...options }, measurements.signal)
+      const taken =
+        contender === undefined
+          ? await floor(stage, options, measurements.signal)
+          : await attachAndDetach(stage, { contender, ...options }, measurements.signal)
       if (counts) for (const [name, ms] of taken) samples.add(`burst ${name}`, ms)
     }
   }

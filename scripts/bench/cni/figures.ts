@@ -1,45 +1,84 @@
 import { type Goal, type Measured } from '../figure.js'
 import { type Samples, type Summary } from '../samples.js'
-import { type BurstOptions } from './burst.js'
-import { FLOOR, LESSER_PEER, NETLOOM, PEER } from './contenders.js'
+import { FLOOR, LESSER_PEER, NETLOOM, type Peer, PEER } from './contenders.js'
 
 /** From measurements to figures. */
 
 export interface CniMeasurements {
   /** In milliseconds, by the names that the measurements give them. */
   readonly samples: Samples
-  readonly burst: Pick<BurstOptions, 'pods' | 'parallel'>
+  readonly burst: { readonly pods: number; readonly parallel: number }
   /** Most memory of the CNI executable, in bytes. */
   readonly executableMemory: number
 }
 
-const VERBS = ['ADD', 'DEL'] as const
-type Verb = (typeof VERBS)[number]
+type Part = Exclude<keyof Summary, 'count'>
+
+interface Row {
+  readonly title: string
+  /** Name of the measurements, less the contender's in front of the verb. */
+  readonly sample: (contender: string) => string
+  readonly parts: readonly Part[]
+  /** Of the median, against the peer that does the same work. */
+  readonly goal?: Goal
+}
 
 /** A tenth of what the reference plugins take. */
 const TENTH: Goal = { of: 'ratio', bound: 'most', limit: 0.1 }
 
-/** The parts of a summary that are told, and the goal of each by verb. */
-const SINGLE: readonly { key: Exclude<keyof Summary, 'count'>; goals: Partial<Record<Verb, Goal>> }[] = [
-  { key: 'p50', goals: { ADD: TENTH } },
-  { key: 'p99', goals: {} },
-  { key: 'min', goals: {} },
-  { key: 'max', goals: {} },
-]
-const BURST: readonly { key: Exclude<keyof Summary, 'count'>; goals: Partial<Record<Verb, Goal>> }[] = [
-  { key: 'p50', goals: { ADD: TENTH, DEL: TENTH } },
-  { key: 'min', goals: {} },
-  { key: 'max', goals: {} },
+const ALL: readonly Part[] = ['p50', 'p99', 'min', 'max']
+/** Of a few rounds, the 99th percentile is the largest. */
+const FEW: readonly Part[] = ['p50', 'min', 'max']
+
+const rows = (burst: string): Row[] => [
+  { title: 'ADD', sample: (contender) => `${contender} ADD`, parts: ALL, goal: TENTH },
+  { title: 'DEL', sample: (contender) => `${contender} DEL`, parts: ALL },
+  { title: `${burst}: ADD total`, sample: (contender) => `burst ${contender} ADD`, parts: FEW, goal: TENTH },
+  { title: `${burst}: DEL total`, sample: (contender) => `burst ${contender} DEL`, parts: FEW, goal: TENTH },
 ]
 
+const floors = (burst: string): { title: string; sample: string }[] => [
+  { title: 'STATUS', sample: FLOOR.TRANSPORT },
+  { title: 'executable alone (VERSION)', sample: FLOOR.EXECUTABLE },
+  { title: `start of a process (${FLOOR.START})`, sample: FLOOR.START },
+  { title: `${burst}: start of as many processes`, sample: `burst ${FLOOR.START}` },
+]
+
+/** What was not measured is left out; a peer that was not is missing, and its goals are not judged. */
 export function cniFigures({ samples, burst, executableMemory }: CniMeasurements): Measured[] {
-  const bursts = `${burst.pods} pods, ${burst.parallel} at once:`
-  const ms = (name: string, sample: string): Measured[] => {
-    const summary = samples.summary(sample)
-    return summary === undefined ? [] : [{ name, unit: 'ms', value: summary.p50 }]
-  }
+  const title = `${burst.pods} pods, ${burst.parallel} at once`
   return [
-    ...VERBS.flatMap((verb) => SINGLE.flatMap(({ key, goals }) => compared(samples, { name: `${verb} ${key}`, sample: verb, key, goal: goals[verb] }))),
-    ...VERBS.flatMap((verb) => BURST.flatMap(...)),
+    ...rows(title).flatMap((row) => [
+      ...row.parts.flatMap((part) => compared(samples, row, { part, peer: PEER, suffix: '' })),
+      ...compared(
+        samples,
+        { ...row, goal: undefined },
+        { part: 'p50', peer: LESSER_PEER, suffix: ', against no ipMasq' },
+      ),
+    ]),
+    ...floors(title).flatMap(({ title, sample }) => {
+      const summary = samples.summary(sample)
+      return summary === undefined ? [] : [{ name: `${title} p50`, unit: 'ms', value: summary.p50 }]
+    }),
+    { name: 'memory of the executable, peak', unit: 'bytes', value: executableMemory },
+  ]
+}
+
+function compared(
+  samples: Samples,
+  { title, sample, goal }: Omit<Row, 'goal'> & { goal?: Goal | undefined },
+  { part, peer, suffix }: { part: Part; peer: Peer; suffix: string },
+): Measured[] {
+  const own = samples.summary(sample(NETLOOM))
+  if (own === undefined) return []
+  const other = samples.summary(sample(peer.name))?.[part]
+  return [
+    {
+      name: `${title} ${part}${suffix}`,
+      unit: 'ms',
+      value: own[part],
+      peer: { name: peer.name, value: other },
+      goal: part === 'p50' ? goal : undefined,
+    },
   ]
 }

@@ -1,7 +1,6 @@
-import { readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { spawn } from 'node:child_process'
-import { openSync, closeSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { NetloomError } from '../../../src/base/errors.js'
 import { encodeFrame, FRAME_KIND, FrameDecoder } from '../../../src/codec/frame.js'
@@ -16,31 +15,38 @@ export async function measureExecutableMemory(executable: string, directory: str
   const configuration = join(directory, 'memory.json')
   writeFileSync(configuration, JSON.stringify(netloomConfiguration(socket)))
   const input = openSync(configuration, 'r')
+  let pid = 0
   let peak: number | undefined
-  let pid: number | undefined
-  const server = createServer((connection) => {
-    const decoder = new FrameDecoder()
-    connection.on('data', (chunk) => {
-      for (const _frame of decoder.push(chunk)) {
-        if (pid !== undefined) peak = highWater(readFileSync(`/proc/${pid}/status`, 'utf8'))
-        connection.end(encodeFrame(FRAME_KIND.REPLY, { exit: 0, output: '' }))
-      }
-    })
-  })
+  const server = await answerEach(socket, () => (peak = highWater(readFileSync(`/proc/${pid}/status`, 'utf8'))))
   try {
-    await new Promise<void>((resolve, reject) => server.on('error', reject).listen(socket, resolve))
-    const pod = { name: 'memory', netns: '/proc/self/ns/net' }
-    const child = spawn(executable, { env: environment({ command: 'ADD', executable, pod }), stdio: [input, 1, 2] })
-    pid = child.pid
+    const env = environment({ command: 'STATUS', executable })
+    const child = spawn(executable, { env, stdio: [input, 'ignore', 'inherit'] })
+    pid = child.pid ?? 0
     const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('exit', resolve))
     if (code !== 0 || peak === undefined)
-      throw new NetloomError('internal', `the CNI executable's memory could not be read: exit code ${code ?? 'none'}`)
+      throw new NetloomError('internal', `the CNI executable's memory was not seen, its exit code is ${code ?? 'none'}`)
     return peak
   } finally {
     closeSync(input)
     await new Promise((resolve) => server.close(resolve))
     for (const file of [socket, configuration]) rmSync(file, { force: true })
   }
+}
+
+/** Answers every request on a socket with success, after `look`. */
+async function answerEach(socket: string, look: () => void): Promise<Server> {
+  const server = createServer((connection) => {
+    const decoder = new FrameDecoder()
+    connection.on('data', (chunk) => {
+      for (const { kind } of decoder.push(chunk)) {
+        if (kind !== FRAME_KIND.REQUEST) throw new NetloomError('internal', 'the CNI executable sent no request')
+        look()
+        connection.end(encodeFrame(FRAME_KIND.REPLY, { exit: 0, output: '' }))
+      }
+    })
+  })
+  await new Promise<void>((resolve, reject) => server.on('error', reject).listen(socket, resolve))
+  return server
 }
 
 const KIB = 1024

@@ -33,14 +33,14 @@ export interface Contender {
 
 /** The nodes, netloom's agent on its own, and pods to attach. All of it ends with the process's namespaces. */
 export class Stage {
-  readonly contenders: readonly Contender[]
   readonly pods: PodNamespaces
   readonly #scratch: string
   readonly #route: Talk
   readonly #agent: Agent
+  #contenders: readonly Contender[]
 
   private constructor(parts: { contenders: Contender[]; agent: Agent; route: Talk; scratch: string }) {
-    this.contenders = parts.contenders
+    this.#contenders = parts.contenders
     this.#agent = parts.agent
     this.#route = parts.route
     this.#scratch = parts.scratch
@@ -66,11 +66,17 @@ export class Stage {
       note(`no ${NEEDED.join(' and ')} in ${plugins ?? PLUGIN_FOLDERS.join(', ')}: nothing to compare with`)
     const route = new Talk(openSocket({ protocol: PROTOCOL.ROUTE }))
     const stage = new Stage({ contenders: [netloom, ...peers], agent, route, scratch: directory })
+    await stage.#leaveOut(note)
     return stage
   }
 
+  /** netloom, and behind it the peers that this machine has. */
+  get contenders(): readonly Contender[] {
+    return this.#contenders
+  }
+
   get netloom(): Contender {
-    const [first] = this.contenders
+    const [first] = this.#contenders
     if (first === undefined) throw new NetloomError('internal', 'no contender')
     return first
   }
@@ -89,19 +95,30 @@ export class Stage {
     return new Execution(program, this.#scratch)
   }
 
-  /** Why a contender cannot attach a pod here; undefined where it can. */
-  async problemOf(contender: Contender): Promise<string | undefined> {
+  /** A peer that cannot attach a pod here is as one that is missing: iptables may be. */
+  async #leaveOut(note: Surroundings['note']): Promise<void> {
+    const able: Contender[] = []
+    for (const contender of this.#contenders) {
+      const problem = await this.#problemOf(contender)
+      if (problem === undefined) able.push(contender)
+      else if (contender === this.netloom) throw problem
+      else note(`${contender.name} cannot attach pods on this machine: ${problem.message}`)
+    }
+    this.#contenders = able
+  }
+
+  async #problemOf(contender: Contender): Promise<Error | undefined> {
     const pods = await this.pods.make(1)
     try {
-      const add = this.call(contender, 'ADD', pods[0])
-      add.runSync()
-      checkAdded(add.finish())
-      const del = this.call(contender, 'DEL', pods[0])
-      del.runSync()
-      del.finish()
+      for (const command of ['ADD', 'DEL'] as const) {
+        const execution = this.call(contender, command, pods[0])
+        execution.runSync()
+        const output = execution.finish()
+        if (command === 'ADD') checkAdded(output)
+      }
       return undefined
     } catch (error) {
-      return asError(error).message
+      return asError(error)
     } finally {
       await this.pods.retire(pods)
     }

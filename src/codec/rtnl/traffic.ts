@@ -7,6 +7,7 @@ import { buildRequest } from './request.js'
 /** Traffic control: <linux/rtnetlink.h> (struct tcmsg), <linux/pkt_sched.h>, <linux/pkt_cls.h>, <linux/tc_act/tc_mirred.h>. */
 
 const RTM_NEWQDISC = 36
+const RTM_DELQDISC = 37
 const RTM_NEWTFILTER = 44
 
 /** TC_H_CLSACT and the place of filters for what the link receives, TC_H_MIN_INGRESS. */
@@ -34,10 +35,15 @@ const writeTcmsg = (writer: Writer, { index, handle, parent }: Tcmsg): Writer =>
 /** The kinds go without a surplus of bytes, but with their NUL. */
 const writeKind = (writer: Writer, attribute: number, kind: string): Writer => writer.attrString(attribute, kind)
 
-/** Gives a link a place for filters (`tc qdisc add dev LINK clsact`). Once for a link. */
-export const addClsact = (index: number): Request =>
+/** Gives a link a place for filters (`tc qdisc add dev LINK clsact`); EEXIST where it has one. */
+export const addClsact = (index: number): Request => clsact(RTM_NEWQDISC, FLAG.CREATE | FLAG.EXCL, index)
+
+/** Takes it away with all filters; ENOENT where there is none. */
+export const deleteClsact = (index: number): Request => clsact(RTM_DELQDISC, 0, index)
+
+const clsact = (type: number, flags: number, index: number): Request =>
   buildRequest(
-    { type: RTM_NEWQDISC, flags: FLAG.CREATE | FLAG.EXCL, operation: `add clsact to link ${index}` },
+    { type, flags, operation: `${type === RTM_NEWQDISC ? 'add clsact to' : 'delete clsact of'} link ${index}` },
     (writer) => {
       writeTcmsg(writer, { index, handle: CLSACT_HANDLE, parent: CLSACT_PARENT }).u32(0)
       writeKind(writer, TCA.KIND, 'clsact')
