@@ -44,19 +44,22 @@ export const agentCommand: Command = {
 
 async function run(values: OptionValues): Promise<ExitCode> {
   const log = createLog(levelOf(values), 'netloom')
-  const agent = new Agent({
-    node: textOption(values, 'node', hostname()),
-    source: new DirectorySource(directoryOf(values), { log }),
-    socket: textOption(values, 'socket', DEFAULT_SOCKET),
-    stateDir: textOption(values, 'state-dir', DEFAULT_STATE_DIR),
-    masqueradeExceptions: exceptionsOf(values),
-    log,
-  })
-  const stopped = untilStopped(values['stop-on-stdin-end'] === true)
-  await agent.start()
-  log.info({ reason: await stopped }, 'stopping; what the kernel holds stays')
-  await agent.stop()
-  return EXIT.OK
+  const { stopped, release } = untilStopped(values['stop-on-stdin-end'] === true)
+  try {
+    const agent = await Agent.start({
+      node: textOption(values, 'node', hostname()),
+      source: new DirectorySource(directoryOf(values), { log }),
+      socket: textOption(values, 'socket', DEFAULT_SOCKET),
+      stateDir: textOption(values, 'state-dir', DEFAULT_STATE_DIR),
+      masqueradeExceptions: exceptionsOf(values),
+      log,
+    })
+    log.info({ reason: await stopped }, 'stopping; what the kernel holds stays')
+    await agent.stop()
+    return EXIT.OK
+  } finally {
+    release()
+  }
 }
 
 function levelOf(values: OptionValues): LogLevel {
@@ -75,10 +78,11 @@ function directoryOf(values: OptionValues): string {
 const exceptionsOf = (values: OptionValues): Cidr[] =>
   listOption(values, 'masquerade-except').map((text) => parseCidr(text, '--masquerade-except'))
 
-/** Answers why the agent is to stop. */
-function untilStopped(withStdin: boolean): Promise<string> {
-  return new Promise((resolve) => {
+/** Answers why the agent is to stop; `release` lets the process end though standard input is still open. */
+function untilStopped(withStdin: boolean): { readonly stopped: Promise<string>; readonly release: () => void } {
+  const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
     if (withStdin) process.stdin.resume().once('close', () => resolve('end of standard input'))
   })
+  return { stopped, release: () => void (withStdin && process.stdin.destroy()) }
 }

@@ -13,7 +13,7 @@ import { type AgentStatus } from './client.js'
 import { answerCni } from './cni.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
-import { SocketServer } from './server.js'
+import { type Handler, SocketServer } from './server.js'
 import { Services } from './services.js'
 import { VERSION } from './version.js'
 
@@ -29,6 +29,8 @@ export interface AgentOptions {
   readonly log: Logger
 }
 
+const STARTING = 'the agent is starting'
+
 /** One node's agent: it wires the parts, and stops them in the opposite order. What it made stays when it stops. */
 export class Agent {
   readonly #options: AgentOptions
@@ -39,9 +41,32 @@ export class Agent {
   readonly #services: Services
   readonly #attachments: Attachments
   readonly #server: SocketServer
-  #notReady: string | undefined = 'the agent is starting'
+  #notReady: string | undefined = STARTING
 
-  constructor(options: AgentOptions) {
+  /**
+   * Starts an agent; answers when the node's network and its Services stand. Calls are answered before, with "try again
+   * later". The socket comes first: where another agent has it, nothing of that agent's is touched.
+   * @throws NetloomError
+   */
+  static async start(options: AgentOptions): Promise<Agent> {
+    let agent: Agent | undefined
+    const handler: Handler = async (body) => {
+      if (agent === undefined) throw new NetloomError('unavailable', STARTING)
+      return agent.#handle(body)
+    }
+    const server = new SocketServer(options.socket, handler, options.log)
+    await server.listen()
+    try {
+      agent = new Agent(options, server)
+      await agent.#start()
+      return agent
+    } catch (error) {
+      await (agent?.stop() ?? server.close())
+      throw error
+    }
+  }
+
+  private constructor(options: AgentOptions, server: SocketServer) {
     const { node, source, stateDir, log, masqueradeExceptions } = options
     const { store } = source
     this.#options = options
@@ -66,13 +91,11 @@ export class Agent {
       journal: this.#journal,
       log,
     })
-    this.#server = new SocketServer(options.socket, (body) => this.#handle(body), log)
+    this.#server = server
   }
 
-  /** Answers when the node's network and its Services stand. Calls are answered before, with "try again later". */
-  async start(): Promise<void> {
+  async #start(): Promise<void> {
     const { source, log, node } = this.#options
-    await this.#server.listen()
     if (this.#journal.tornBytes > 0)
       log.warn({ bytes: this.#journal.tornBytes }, 'a torn record was cut off the journal')
     this.#kernel.watch(

@@ -8,9 +8,9 @@ import { observeElements, observeRuleset } from '../kernel/observe.js'
 import { type Change, type ReadonlyStore } from '../kube/store.js'
 import { FrontendCatalog, type FrontendChange } from '../proxy/catalog.js'
 import { type Frontend, frontendsOf } from '../proxy/frontend.js'
-import { addressesSet, frontendsMap, hairpinSet, servicesTable, slotMap, slotName, SLOTS_MAP } from '../proxy/layout.js'
+import { addressesSet, frontendsMap, hairpinSet, servicesTable, slotMap, SLOTS_MAP, slotsIn } from '../proxy/layout.js'
 import { type ObservedTable, planChanges, planSync, type ProxyPlan } from '../proxy/plan.js'
-import { type ProxyState } from '../proxy/state.js'
+import { emptyState, type ProxyState } from '../proxy/state.js'
 import { type Kernel } from './kernel.js'
 import { Reconciler } from './reconciler.js'
 
@@ -21,10 +21,15 @@ export interface ServicesOptions {
   readonly log: Logger
 }
 
-/** What the kernel holds of a family's Services; undefined until it has been read. */
+/** What the kernel holds of a family's Services. */
 interface Side {
   readonly family: Family
-  state: ProxyState | undefined
+  /** As it was when it was last known. */
+  state: ProxyState
+  /** False until the table has been read, and again when somebody else or a failure may have changed it. */
+  known: boolean
+  /** Changes by others so far. */
+  drifts: number
   /** Frontends that changed since the last run, by key. */
   pending: Map<string, FrontendChange>
 }
@@ -34,7 +39,13 @@ export class Services {
   readonly reconciler: Reconciler
   readonly #options: ServicesOptions
   readonly #catalog = new FrontendCatalog()
-  readonly #sides: readonly Side[] = FAMILIES.map((family) => ({ family, state: undefined, pending: new Map() }))
+  readonly #sides: readonly Side[] = FAMILIES.map((family) => ({
+    family,
+    state: emptyState(family),
+    known: false,
+    drifts: 0,
+    pending: new Map(),
+  }))
 
   constructor(options: ServicesOptions) {
     this.#options = options
@@ -59,13 +70,18 @@ export class Services {
     }
   }
 
-  /** A table was changed by somebody else: it is read and put right. */
+  /** A table was changed by somebody else: it is read and put right. Undefined where it may be any table. */
   drifted(table: Table | undefined): void {
     for (const side of this.#sides) {
       const mine = table === undefined || (table.family === side.family.nft && table.name === SERVICES_TABLE)
-      if (!mine || side.state === undefined) continue
-      this.#options.log.warn({ table: servicesTable(side.family) }, 'the Services table was changed by another program')
-      side.state = undefined
+      if (!mine) continue
+      side.drifts++
+      if (side.known)
+        this.#options.log.warn(
+          { table: servicesTable(side.family) },
+          'the Services table was changed by another program',
+        )
+      side.known = false
       this.reconciler.trigger()
     }
   }
@@ -75,8 +91,8 @@ export class Services {
     let frontends = 0
     let endpoints = 0
     for (const { state } of this.#sides) {
-      frontends += state?.counted.size ?? 0
-      for (const { targets } of state?.frontends.values() ?? []) endpoints += targets.length
+      frontends += state.counted.size
+      for (const { targets } of state.frontends.values()) endpoints += targets.length
     }
     return { frontends, endpoints, desired: this.#catalog.size }
   }
@@ -86,17 +102,18 @@ export class Services {
   }
 
   async #run(): Promise<void> {
-    for (const side of this.#sides) {
-      const { state, pending } = side
-      side.pending = new Map()
-      // Until every plan is applied nobody knows what the kernel holds; a failure leaves it to be read again.
-      side.state = undefined
-      if (state === undefined) side.state = await this.#sync(side.family)
-      else {
-        await this.#apply(planChanges(state, pending.values()))
-        side.state = state
-      }
-    }
+    for (const side of this.#sides) await this.#runSide(side)
+  }
+
+  async #runSide(side: Side): Promise<void> {
+    const { state, known, drifts, pending } = side
+    side.pending = new Map()
+    // Until every plan is applied nobody knows what the kernel holds; a failure leaves it to be read again.
+    side.known = false
+    if (known) await this.#apply(planChanges(state, pending.values()))
+    else side.state = await this.#sync(side.family)
+    // What others changed meanwhile may have been read already, or not.
+    side.known = side.drifts === drifts
   }
 
   async #sync(family: Family): Promise<ProxyState> {
@@ -126,7 +143,7 @@ export class Services {
     const elements = async (set: SetSpec): Promise<Element[]> =>
       structure.sets.has(set.name) ? observeElements(netfilter, table, set) : []
     const slots: Element[][] = []
-    for (let slot = 0; structure.sets.has(slotName(slot)); slot++) slots.push(await elements(slotMap(family, slot)))
+    for (let slot = 0; slot < slotsIn(structure.sets.keys()); slot++) slots.push(await elements(slotMap(family, slot)))
     return {
       structure,
       slots,

@@ -14,6 +14,7 @@ const functions = {
   ),
   umount2: libc.func('int umount2(const char *target, int flags)'),
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const int *value, unsigned int length)'),
+  getsockopt: libc.func('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, const unsigned int *length)'),
   getsockname: libc.func('int getsockname(int fd, _Out_ uint8_t *address, _Inout_ unsigned int *length)'),
 }
 
@@ -54,6 +55,19 @@ export const unmount = (target: string): void => {
 /** An integer socket option. */
 export const setSocketOption = (fd: number, level: number, name: number, value: number): void => {
   call('setsockopt', `set socket option ${level}/${name}`, fd, level, name, [value], 4)
+}
+
+const SOL_SOCKET = 1
+/** SO_MEMINFO of <asm-generic/socket.h>, since Linux 4.12: nine u32, SK_MEMINFO_DROPS of <linux/sock_diag.h> the last. */
+const SO_MEMINFO = 55
+const MEMINFO = Buffer.alloc(36)
+const MEMINFO_LENGTH = [MEMINFO.length]
+const MEMINFO_DROPS = 32
+
+/** How many messages the kernel has dropped because the socket's queue was full; counts from the socket's start. */
+export function droppedMessages(fd: number): number {
+  call('getsockopt', 'read socket memory', fd, SOL_SOCKET, SO_MEMINFO, MEMINFO, MEMINFO_LENGTH)
+  return MEMINFO.readUInt32LE(MEMINFO_DROPS)
 }
 
 /** The port of a bound netlink socket (struct sockaddr_nl), or undefined where `fd` is no such socket. */

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync } from 'node:fs'
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
-import { netlinkPort, setSocketOption } from './libc.js'
+import { droppedMessages, netlinkPort, setSocketOption } from './libc.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
 
 /**
@@ -13,14 +13,18 @@ export const PROTOCOL = { ROUTE: 0, NETFILTER: 12 } as const
 
 /** What a conversation with the kernel needs of a socket; tests put a scripted one here. */
 export interface Transport {
-  /** Sends one datagram. The buffer is the socket's from here on. */
-  send(datagram: Buffer): void
+  /**
+   * Sends one datagram. The buffer is the socket's from here on. `failed` is told when it could not be sent, and
+   * nothing of it was: EMSGSIZE says that it is larger than the socket's buffer.
+   */
+  send(datagram: Buffer, failed: (error: NetloomError) => void): void
+  /** Nothing is told to the handlers from here on. */
   close(): void
 }
 
 export interface TransportHandlers {
   datagram(bytes: Buffer): void
-  /** A send or receive that failed; `errno` ENOBUFS says that replies or notifications were lost. */
+  /** A receive that failed; `errno` ENOBUFS says that replies or notifications were lost. */
   failed(error: NetloomError): void
 }
 
@@ -30,16 +34,20 @@ export interface SocketOptions {
   protocol: (typeof PROTOCOL)[keyof typeof PROTOCOL]
   /** Multicast groups to join (RTNLGRP_*, NFNLGRP_*). */
   groups?: readonly number[]
-  /** Bytes the kernel may queue in each direction; bounded by net.core.wmem_max and rmem_max. */
+  /** Bytes the kernel may queue in each direction, 1 MiB unless given; bounded by net.core.wmem_max and rmem_max. */
   bufferBytes?: number
   /** Keep the process alive while the socket is open. Default true. */
   keepAlive?: boolean
 }
 
+/** Enough for the answers of what a Talk has in flight; see WINDOW there. */
+const DEFAULT_BUFFER_BYTES = 1 << 20
+
 const SOL_SOCKET = 1
 const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
 const SOL_NETLINK = 270
+const NETLINK_NO_ENOBUFS = 5
 const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
@@ -49,18 +57,72 @@ export function openSocket(options: SocketOptions): OpenTransport {
   return (handlers) => {
     const { socket, fd } = createSocket(options)
     configure(socket, fd, options)
-    socket.on('message', (bytes) => handlers.datagram(bytes))
-    socket.on('truncatedMessage', () =>
-      handlers.failed(new NetloomError('kernel', 'netlink datagram truncated', { operation: 'receive' })),
-    )
-    socket.on('error', (error) => handlers.failed(asNetloomError(error, 'receive')))
-    return {
-      send: (datagram) =>
-        socket.send(datagram, undefined, (error) => {
-          if (error !== undefined) handlers.failed(asNetloomError(error, 'send'))
-        }),
-      close: () => socket.close(),
+    let open = true
+    let drops = 0
+    const guarded = (work: () => void): void => {
+      if (open) outsideOfNative(work)
     }
+    socket.on('message', (bytes) =>
+      guarded(() => {
+        const dropped = droppedMessages(fd)
+        if (dropped !== drops) handlers.failed(overrun(dropped - drops))
+        drops = dropped
+        handlers.datagram(bytes)
+      }),
+    )
+    socket.on('truncatedMessage', () =>
+      guarded(() =>
+        handlers.failed(new NetloomError('kernel', 'netlink datagram truncated', { operation: 'receive' })),
+      ),
+    )
+    socket.on('error', (error) => guarded(() => handlers.failed(asNetloomError(error, 'receive'))))
+    return {
+      send: (datagram, failed) => sendOn(socket, datagram, (error) => guarded(() => failed(error))),
+      close: () => {
+        open = false
+        // Not at once: we may be called by the package's own handler, which goes on to use what closing frees.
+        setImmediate(() => socket.close())
+      },
+    }
+  }
+}
+
+/** An exception that reaches the package's native code ends the process without a trace of where it came from. */
+function outsideOfNative(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    setImmediate(() => {
+      throw error
+    })
+  }
+}
+
+const ENOBUFS = 105
+
+/**
+ * NETLINK_NO_ENOBUFS is set on every socket, since the package ends the process where a socket has an error (its poll
+ * handler makes a string of a null pointer); what the error would have said, the count of drops says as well. A queue
+ * that overran holds messages that are still to be read, so the count is looked at after each overrun.
+ */
+const overrun = (count: number): NetloomError =>
+  new NetloomError('kernel', `the kernel dropped ${count} messages, because the socket's queue was full`, {
+    operation: 'receive',
+    errno: ENOBUFS,
+  })
+
+function sendOn(socket: RawNetlinkSocket, datagram: Buffer, failed: (error: NetloomError) => void): void {
+  const refused = (error: unknown): void => {
+    const { message, errno } = asNetloomError(error)
+    const text = `send ${datagram.length} bytes: ${message}`
+    failed(new NetloomError('io', text, { operation: 'send', errno, cause: error }))
+  }
+  try {
+    socket.send(datagram, undefined, (error) => {
+      if (error !== undefined) refused(error)
+    })
+  } catch (error) {
+    refused(error)
   }
 }
 
@@ -72,7 +134,7 @@ export function openSocket(options: SocketOptions): OpenTransport {
 function createSocket(options: SocketOptions): { socket: RawNetlinkSocket; fd: number } {
   const expected = openSync('/dev/null', 'r')
   closeSync(expected)
-  const buffer = options.bufferBytes ?? 0
+  const buffer = options.bufferBytes ?? DEFAULT_BUFFER_BYTES
   const socket = new RawNetlinkSocket(options.protocol, { sendBufferSize: buffer, recvBufferSize: buffer })
   const { port } = socket.address()
   if (netlinkPort(expected) === port) return { socket, fd: expected }
@@ -85,10 +147,11 @@ function createSocket(options: SocketOptions): { socket: RawNetlinkSocket; fd: n
 }
 
 function configure(socket: RawNetlinkSocket, fd: number, options: SocketOptions): void {
+  setSocketOption(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1)
   setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1)
   setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1)
   if (options.protocol === PROTOCOL.ROUTE) setSocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
-  if (options.bufferBytes !== undefined) forceBuffers(fd, options.bufferBytes)
+  forceBuffers(fd, options.bufferBytes ?? DEFAULT_BUFFER_BYTES)
   for (const group of options.groups ?? []) socket.addMembership(group)
   if (options.keepAlive === false) socket.unref()
 }

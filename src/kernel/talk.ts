@@ -1,5 +1,5 @@
-import { NetloomError } from '../base/errors.js'
-import { decodeAcknowledgement, kernelError } from '../codec/error.js'
+import { asNetloomError, NetloomError } from '../base/errors.js'
+import { decodeAcknowledgement, decodeDone, kernelError } from '../codec/error.js'
 import { type Request } from '../codec/request.js'
 import { CONTROL, FLAG, type Message, messages, Writer } from '../codec/wire.js'
 import { type OpenTransport, type Transport } from './socket.js'
@@ -26,8 +26,16 @@ export interface TransactionOutcome {
 interface Pending {
   readonly request: Request
   readonly messages: Message[]
+  /** It counts against {@link WINDOW} until it is answered. */
+  readonly windowed: boolean
   interrupted: boolean
   readonly settle: (outcome: Outcome) => void
+}
+
+/** Requests that go out together, once there is room for their answers. */
+interface Datagram {
+  readonly bytes: Buffer
+  readonly sequences: readonly number[]
 }
 
 /** A transaction in flight: its requests have consecutive sequence numbers from `first`. */
@@ -37,7 +45,7 @@ interface Batch {
   readonly all: readonly Request[]
   readonly refusals: Refusal[]
   readonly messages: Message[]
-  settle: (outcome: Outcome) => void
+  readonly settle: (outcome: Outcome) => void
 }
 
 export interface TalkOptions {
@@ -51,14 +59,24 @@ const DEFAULT_TIMEOUT_MS = 30_000
 const MAX_SEQUENCE = 0xffff_fff0
 
 /**
+ * Requests of pipelines in flight at most, and in one datagram. The kernel answers all of a datagram before we can read
+ * the first answer, and drops what does not fit into the socket's queue. Of its default size 90 answers about links
+ * were too much (Linux 6.18); the queue that our sockets ask for has twice that size even where the limits are low.
+ */
+const WINDOW = 64
+const REQUESTS_PER_DATAGRAM = 32
+
+/**
  * A conversation with the kernel over one netlink socket: sequence numbers, acknowledgements, dumps, transactions.
- * Any number of requests may be in flight; the kernel handles them in the order in which they were sent.
+ * Any number of requests may be asked for at a time; the kernel handles those of one kind in the order of the calls.
  */
 export class Talk {
   readonly #transport: Transport
   readonly #pending = new Map<number, Pending>()
   readonly #batches: Batch[] = []
   readonly #timeoutMs: number
+  #queue: Datagram[] = []
+  #inFlight = 0
   #sequence = 0
   #dumps: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -78,17 +96,41 @@ export class Talk {
     return outcome?.messages ?? []
   }
 
-  /** Sends several independent requests in one datagram. Never rejects: each outcome tells of its own request. */
+  /** Sends independent requests, many in one datagram. Never rejects: each outcome tells of its own request. */
   async pipeline(requests: readonly Request[]): Promise<Outcome[]> {
-    if (requests.length === 0) return []
-    const writer = new Writer(256 * requests.length)
-    const outcomes = requests.map((request) => {
-      const sequence = this.#nextSequence()
-      writeRequest(writer, request, sequence, FLAG.ACK)
-      return this.#expect(sequence, request)
-    })
-    this.#send(writer.bytes())
+    const outcomes: Promise<Outcome>[] = []
+    for (let at = 0; at < requests.length; at += REQUESTS_PER_DATAGRAM)
+      outcomes.push(...this.#enqueue(requests.slice(at, at + REQUESTS_PER_DATAGRAM)))
+    this.#pump()
     return this.#bounded(outcomes)
+  }
+
+  #enqueue(requests: readonly Request[]): Promise<Outcome>[] {
+    const parts: Buffer[] = []
+    const sequences: number[] = []
+    const outcomes = requests.map(async (request): Promise<Outcome> => {
+      const sequence = this.#nextSequence()
+      try {
+        parts.push(encode([request], () => ({ sequence, flags: FLAG.ACK })))
+      } catch (error) {
+        return { messages: [], error: asNetloomError(error, request.operation) }
+      }
+      sequences.push(sequence)
+      return this.#expect(sequence, request, true)
+    })
+    if (sequences.length > 0) this.#queue.push({ bytes: Buffer.concat(parts), sequences })
+    return outcomes
+  }
+
+  /** Sends what there is room for. */
+  #pump(): void {
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      const { bytes, sequences } = next
+      if (this.#inFlight > 0 && this.#inFlight + sequences.length > WINDOW) return
+      this.#queue.shift()
+      this.#inFlight += sequences.length
+      this.#send(bytes, (error) => sequences.forEach((sequence) => this.#fail(sequence, error)))
+    }
   }
 
   /** All messages of a dump. One that was interrupted by a change is asked for again. */
@@ -111,11 +153,10 @@ export class Talk {
 
   async #dumpOnce(request: Request): Promise<readonly Message[] | undefined> {
     const sequence = this.#nextSequence()
-    const writer = new Writer(256)
-    writeRequest(writer, request, sequence, FLAG.DUMP)
-    const expected = this.#expect(sequence, request)
+    const bytes = encode([request], () => ({ sequence, flags: FLAG.DUMP }))
+    const expected = this.#expect(sequence, request, false)
     const pending = this.#pending.get(sequence)
-    this.#send(writer.bytes())
+    this.#send(bytes, (error) => this.#fail(sequence, error))
     const [outcome] = await this.#bounded([expected])
     if (pending?.interrupted === true) return undefined
     if (outcome?.error !== undefined) throw outcome.error
@@ -129,34 +170,25 @@ export class Talk {
   async transaction(begin: Request, requests: readonly Request[], end: Request): Promise<TransactionOutcome> {
     if (requests.length === 0) return { refusals: [], messages: [] }
     const all = [begin, ...requests, end]
-    const batch: Batch = {
-      first: this.#nextSequence(all.length),
-      all,
-      refusals: [],
-      messages: [],
-      settle: () => undefined,
-    }
-    const writer = new Writer(64 * 1024)
-    all.forEach((request, i) => {
-      // Kernels before 6.11 do not acknowledge the end of a batch, so the last request in it asks for the answer.
-      // The number of the generation is echoed to whoever asks for echo in the first: the opening one is not looked at.
-      const flags = (i === all.length - 2 ? FLAG.ACK : 0) | (i === 1 ? FLAG.ECHO : 0)
-      writeRequest(writer, request, batch.first + i, flags)
-    })
+    const first = this.#nextSequence(all.length)
+    // Kernels before 6.11 do not acknowledge the end of a batch, so the last request in it asks for the answer.
+    const bytes = encode(all, (i) => ({ sequence: first + i, flags: i === all.length - 2 ? FLAG.ACK : 0 }))
+    const refusals: Refusal[] = []
     const done = new Promise<Outcome>((settle) => {
-      batch.settle = settle
+      const batch = { first, all, refusals, messages: [], settle }
+      this.#batches.push(batch)
+      this.#send(bytes, (error) => this.#failBatch(batch, error))
     })
-    this.#batches.push(batch)
-    this.#send(writer.bytes())
     const [outcome] = await this.#bounded([done])
     if (outcome?.error !== undefined) throw outcome.error
-    return { refusals: batch.refusals, messages: batch.messages }
+    return { refusals, messages: outcome?.messages ?? [] }
   }
 
+  /** Fails what is in flight as `unavailable`, and whatever is asked for later. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#failAll(new NetloomError('unavailable', 'netlink socket closed'))
+    this.#failAll(CLOSED())
     this.#transport.close()
   }
 
@@ -167,15 +199,15 @@ export class Talk {
     return first
   }
 
-  #expect(sequence: number, request: Request): Promise<Outcome> {
+  #expect(sequence: number, request: Request, windowed: boolean): Promise<Outcome> {
     return new Promise((settle) => {
-      this.#pending.set(sequence, { request, messages: [], interrupted: false, settle })
+      this.#pending.set(sequence, { request, messages: [], windowed, interrupted: false, settle })
     })
   }
 
-  #send(datagram: Buffer): void {
-    if (this.#closed) this.#failAll(new NetloomError('unavailable', 'netlink socket closed'))
-    else this.#transport.send(datagram)
+  #send(datagram: Buffer, failed: (error: NetloomError) => void): void {
+    if (this.#closed) failed(CLOSED())
+    else this.#transport.send(datagram, failed)
   }
 
   async #bounded(outcomes: Promise<Outcome>[]): Promise<Outcome[]> {
@@ -193,8 +225,9 @@ export class Talk {
     try {
       for (const message of messages(datagram)) this.#dispatch(message)
     } catch (error) {
-      this.#failAll(error instanceof NetloomError ? error : new NetloomError('internal', String(error)))
+      this.#failAll(asNetloomError(error))
     }
+    this.#pump()
   }
 
   #dispatch(message: Message): void {
@@ -226,23 +259,43 @@ export class Talk {
   #answer(pending: Pending, message: Message): void {
     if ((message.flags & FLAG.DUMP_INTR) !== 0) pending.interrupted = true
     if (message.type === CONTROL.ERROR || message.type === CONTROL.DONE) {
-      this.#pending.delete(message.sequence)
-      const acknowledgement = decodeAcknowledgement(message)
+      const decode = message.type === CONTROL.DONE ? decodeDone : decodeAcknowledgement
+      const acknowledgement = decode(message)
       const failed = acknowledgement.errno !== 0
-      const error = failed ? { error: kernelError(pending.request.operation, acknowledgement) } : {}
-      pending.settle({ messages: pending.messages, ...error })
+      this.#settle(message.sequence, failed ? kernelError(pending.request.operation, acknowledgement) : undefined)
     } else if (message.type !== CONTROL.NOOP) pending.messages.push(message)
+  }
+
+  #settle(sequence: number, error: NetloomError | undefined): void {
+    const pending = this.#pending.get(sequence)
+    if (pending === undefined) return
+    this.#pending.delete(sequence)
+    if (pending.windowed) this.#inFlight--
+    pending.settle({ messages: pending.messages, ...(error === undefined ? {} : { error }) })
+  }
+
+  #fail(sequence: number, error: NetloomError): void {
+    const operation = this.#pending.get(sequence)?.request.operation
+    if (operation !== undefined) this.#settle(sequence, failure(operation, error))
+  }
+
+  #failBatch(batch: Batch, error: NetloomError): void {
+    const at = this.#batches.indexOf(batch)
+    if (at === -1) return
+    this.#batches.splice(at, 1)
+    batch.settle({ messages: batch.messages, error: failure('commit transaction', error) })
   }
 
   /** Replies may be lost: whoever waits has to look at the kernel again before asking anew. */
   #failAll(error: NetloomError): void {
-    const pending = [...this.#pending.values()]
-    this.#pending.clear()
-    for (const { request, messages, settle } of pending) settle({ messages, error: failure(request.operation, error) })
-    for (const { messages, settle } of this.#batches.splice(0))
-      settle({ messages, error: failure('commit transaction', error) })
+    this.#queue = []
+    for (const sequence of [...this.#pending.keys()]) this.#fail(sequence, error)
+    for (const batch of [...this.#batches]) this.#failBatch(batch, error)
+    this.#inFlight = 0
   }
 }
+
+const CLOSED = (): NetloomError => new NetloomError('unavailable', 'netlink socket closed')
 
 const failure = (operation: string, cause: NetloomError): NetloomError =>
   new NetloomError(cause.code === 'io' ? 'kernel' : cause.code, `${operation}: ${cause.message}`, {
@@ -251,8 +304,14 @@ const failure = (operation: string, cause: NetloomError): NetloomError =>
     cause,
   })
 
-function writeRequest(writer: Writer, request: Request, sequence: number, flags: number): void {
-  const mark = writer.message(request.type, request.flags | flags | FLAG.REQUEST, sequence)
-  request.body(writer)
-  writer.endMessage(mark)
+/** The requests as the messages of one datagram; `head` answers what is not theirs to say. */
+function encode(requests: readonly Request[], head: (at: number) => { sequence: number; flags: number }): Buffer {
+  const writer = new Writer(256 * Math.min(requests.length, 256))
+  requests.forEach((request, i) => {
+    const { sequence, flags } = head(i)
+    const mark = writer.message(request.type, request.flags | flags | FLAG.REQUEST, sequence)
+    request.body(writer)
+    writer.endMessage(mark)
+  })
+  return writer.bytes()
 }

@@ -58,6 +58,19 @@ export const hairpinSet = (family: Family): SetSpec => ({
 export const slotName = (slot: number): string => `slot_${slot}`
 export const pickName = (endpoints: number): string => `pick_${endpoints}`
 
+/** No Service has more endpoints: a slot's number beyond it is not ours. */
+const MOST_SLOTS = 1 << 16
+
+/** How many slots a table with these sets has: up to the highest, though one below it may be missing. */
+export function slotsIn(sets: Iterable<string>): number {
+  let slots = 0
+  for (const name of sets) {
+    const slot = Number(/^slot_(\d+)$/.exec(name)?.[1] ?? -1)
+    if (slot >= slots && slot < MOST_SLOTS && slotName(slot) === name) slots = slot + 1
+  }
+  return slots
+}
+
 const flowKey = (family: Family): Field[] => [destinationAddress(family), transportProtocol, destinationPort]
 
 /** The whole structure, for Services of up to `slots` endpoints. */

@@ -4,7 +4,7 @@ import { type SetSpec } from '../codec/nft/set.js'
 import { PROTOCOL } from '../codec/nft/statement.js'
 import { type Scalar } from '../codec/nft/types.js'
 import { type NftOp } from '../ops/op.js'
-import { type ActualRuleset, asActual, planStructure } from '../ops/ruleset.js'
+import { type ActualRuleset, asActual, planStructure, type StructurePlan } from '../ops/ruleset.js'
 import { type FrontendChange } from './catalog.js'
 import { type Frontend, frontendKey, type Target, targetKey } from './frontend.js'
 import {
@@ -18,10 +18,24 @@ import {
   slotName,
   SLOTS_MAP,
 } from './layout.js'
-import { adopt, type Counted, emptyState, type ObservedElements, type Placed, type ProxyState } from './state.js'
+import {
+  adopt,
+  type Counted,
+  emptyState,
+  goesTo,
+  type ObservedElements,
+  type Placed,
+  type ProxyState,
+} from './state.js'
 
 /** Elements of one transaction, more or less: its bytes have to fit into the socket's send buffer. */
 const TRANSACTION_ELEMENTS = 2000
+
+/** What a map, a chain or a rule takes of a transaction, in elements. */
+const STRUCTURE_WEIGHT = 4
+
+/** Slots that one transaction makes: each is a map, two chains, two rules and an element. */
+const TRANSACTION_SLOTS = 100
 
 /** Operations to be applied together, and what the state is when they have been. */
 export interface ProxyPlan {
@@ -37,12 +51,14 @@ export interface ProxyPlan {
 export function* planChanges(state: ProxyState, changes: Iterable<FrontendChange>): Generator<ProxyPlan> {
   let draft = new Draft(state)
   for (const change of changes) {
+    // A frontend that changes for the second time starts from what its first change made of it.
+    if (draft.elements >= TRANSACTION_ELEMENTS || draft.has(change.key)) {
+      yield* draft.plans()
+      draft = new Draft(state)
+    }
     draft.add(change)
-    if (draft.elements < TRANSACTION_ELEMENTS) continue
-    yield draft.plan()
-    draft = new Draft(state)
   }
-  if (draft.elements > 0) yield draft.plan()
+  yield* draft.plans()
 }
 
 /** A Services table as the kernel has it. */
@@ -56,6 +72,7 @@ export interface ObservedTable extends ObservedElements {
 
 /** The state that planning goes on from, and the transactions that make the table what is wanted. */
 export interface SyncPlan {
+  /** True once all transactions have been applied; of no use when one of them failed. */
   readonly state: ProxyState
   readonly plans: Iterable<ProxyPlan>
 }
@@ -65,91 +82,132 @@ export function planSync(family: Family, desired: readonly Frontend[], observed:
   const slots = desired.reduce((most, { endpoints }) => Math.max(most, endpoints.length), 0)
   const structure = planStructure(servicesRuleset(family, slots), observed?.structure)
   const present = structure.rebuild ? undefined : observed
-  const state = emptyState(family)
-  const before = [...structure.before, ...picksOps(family, slots, present?.picks ?? [])]
-  if (present === undefined) return { state, plans: fromNothing(state, { slots, before, desired }) }
-  return { state, plans: fromPresent(state, { slots, before, desired, present, after: structure.after }) }
+  const state = { ...emptyState(family), slots }
+  return { state, plans: syncPlans(state, { slots, structure, desired, present }) }
 }
 
 interface SyncWork {
   readonly slots: number
-  readonly before: readonly NftOp[]
+  readonly structure: StructurePlan
   readonly desired: readonly Frontend[]
+  /** Undefined where the table is made from nothing. */
+  readonly present: ObservedTable | undefined
 }
 
-function* fromNothing(state: ProxyState, { slots, before, desired }: SyncWork): Generator<ProxyPlan> {
-  yield { ops: before, commit: () => void (state.slots = slots) }
-  yield* planChanges(state, asChanges(desired))
-}
-
-function* fromPresent(
-  state: ProxyState,
-  work: SyncWork & { readonly present: ObservedTable; readonly after: readonly NftOp[] },
-): Generator<ProxyPlan> {
-  const { slots, before, desired, present, after } = work
-  const adoption = adopt(present)
-  for (const [key, placed] of adoption.frontends) state.frontends.set(key, placed)
-  adoptCounts(state.addresses, present.addresses)
-  adoptCounts(state.hairpin, present.hairpin)
-  yield { ops: before, commit: () => void (state.slots = Math.max(slots, present.slots.length)) }
-  // Deleted before anything is added: a stray element may have the key of one that is wanted.
-  yield { ops: strayOps(state.family, adoption), commit: () => undefined }
-  const wanted = new Set<string>()
+function* syncPlans(state: ProxyState, { slots, structure, desired, present }: SyncWork): Generator<ProxyPlan> {
+  const { family } = state
+  yield* inTransactions(structure.before)
+  yield* inTransactions(picksOps(family, slots, present?.picks ?? []), { together: true })
   const changes = asChanges(desired)
-  for (const { key } of changes) wanted.add(key)
-  const gone = [...adoption.frontends.keys()].filter((key) => !wanted.has(key))
-  yield* planChanges(state, [...changes, ...gone.map((key) => ({ key, frontend: undefined }))])
-  yield* releaseAdopted(state)
+  if (present === undefined) return yield* planChanges(state, changes)
+  const gone = yield* takeOver(state, present, new Set(changes.map(({ key }) => key)))
+  yield* planChanges(state, [...changes, ...gone])
+  yield* releaseAdopted(state, present)
   const excess = present.picks.filter(({ key }) => Number(key[0]) >= slots)
-  const trimmed = [...elementsOp('elements.delete', state.family, SLOTS_MAP, excess), ...after]
-  yield { ops: trimmed, commit: () => void (state.slots = slots) }
+  yield* inTransactions([...elementsOps('elements.delete', family, SLOTS_MAP, excess), ...structure.after])
 }
 
 const asChanges = (desired: readonly Frontend[]): { key: string; frontend: Frontend }[] =>
   desired.map((frontend) => ({ key: frontendKey(frontend), frontend }))
 
-/** Elements that were there count once as nobody's, until {@link releaseAdopted}. */
-function adoptCounts(counts: Map<string, number>, elements: readonly Element[]): void {
-  for (const { key } of elements) counts.set(String(key[0]), 1)
+/**
+ * Starts from what the table holds. Strays go before anything is added, since one may have the key of an element that
+ * is wanted. Answers the changes that take away the frontends which nobody wants.
+ */
+function* takeOver(
+  state: ProxyState,
+  present: ObservedTable,
+  wanted: ReadonlySet<string>,
+): Generator<ProxyPlan, FrontendChange[]> {
+  const { family } = state
+  const adoption = adopt(present)
+  for (const [key, placed] of adoption.frontends) state.frontends.set(key, placed)
+  // What was there counts once as nobody's, until it is known who wants it.
+  for (const { key } of present.addresses) state.addresses.set(String(key[0]), 1)
+  for (const { key } of present.hairpin.filter(isPair)) state.hairpin.set(String(key[0]), 1)
+  const strayPairs = present.hairpin.filter((element) => !isPair(element))
+  yield* inTransactions([
+    ...elementsOps('elements.delete', family, frontendsMap(family), adoption.strayFrontends),
+    ...adoption.straySlots.flatMap((strays, slot) =>
+      elementsOps('elements.delete', family, slotMap(family, slot), strays),
+    ),
+    ...elementsOps('elements.delete', family, hairpinSet(family), strayPairs),
+  ])
+  return [...adoption.frontends.keys()].filter((key) => !wanted.has(key)).map((key) => ({ key, frontend: undefined }))
 }
 
-/** Gives up the counts of {@link adoptCounts}: what no frontend has claimed by now is deleted. */
-function* releaseAdopted(state: ProxyState): Generator<ProxyPlan> {
-  const draft = new Draft(state)
-  draft.release()
-  yield draft.plan()
+const isPair = ({ key: [source, destination] }: Element): boolean => source === destination
+
+/** Gives up the counts of {@link takeOver}: what no frontend has claimed by now is deleted. */
+function* releaseAdopted(state: ProxyState, { addresses, hairpin }: ObservedTable): Generator<ProxyPlan> {
+  const { family } = state
+  yield* inTransactions([
+    ...elementsOps('elements.delete', family, addressesSet(family), released(state.addresses, addresses)),
+    ...elementsOps('elements.delete', family, hairpinSet(family), released(state.hairpin, hairpin.filter(isPair))),
+  ])
 }
 
-const strayOps = (family: Family, { strayFrontends, straySlots }: ReturnType<typeof adopt>): NftOp[] => [
-  ...elementsOp('elements.delete', family, frontendsMap(family), strayFrontends),
-  ...straySlots.flatMap((elements, slot) => elementsOp('elements.delete', family, slotMap(family, slot), elements)),
-]
+/** Takes one count off each element; answers those for which nothing counts any more. */
+const released = (counts: Map<string, number>, adopted: readonly Element[]): Element[] =>
+  adopted.filter(({ key }) => {
+    const address = String(key[0])
+    const count = (counts.get(address) ?? 0) - 1
+    setOrDelete(counts, address, count === 0 ? undefined : count)
+    return count === 0
+  })
+
+/**
+ * Operations as transactions of bounded size, in their order. The rules of a chain are not parted: a chain without
+ * its rules is one that lets everything pass.
+ */
+function* inTransactions(ops: readonly NftOp[], { together = false } = {}): Generator<ProxyPlan> {
+  let transaction: NftOp[] = []
+  let weight = 0
+  for (const op of ops) {
+    const own = 'elements' in op ? op.elements.length : STRUCTURE_WEIGHT
+    const full = weight + own > TRANSACTION_ELEMENTS && weight > 0
+    if (full && !together && !continues(transaction.at(-1), op)) {
+      yield { ops: transaction, commit: () => undefined }
+      transaction = []
+      weight = 0
+    }
+    transaction.push(op)
+    weight += own
+  }
+  if (transaction.length > 0) yield { ops: transaction, commit: () => undefined }
+}
+
+const continues = (before: NftOp | undefined, op: NftOp): boolean =>
+  op.kind === 'rule.add' && (before?.kind === 'rule.add' || before?.kind === 'rules.flush') && before.chain === op.chain
 
 /** Makes map `slots` lead from 0 up to `slots` - 1 to the chains of these slots; what leads higher is left alone. */
 function picksOps(family: Family, slots: number, present: readonly Element[]): NftOp[] {
-  const leads = (element: Element): boolean => {
-    const slot = Number(element.key[0])
-    const data = element.data
-    return slot >= slots || (data !== undefined && 'verdict' in data && data.chain === slotName(slot))
+  const leads = ({ key, data }: Element): boolean => {
+    const slot = Number(key[0])
+    return slot >= slots || goesTo(data) === slotName(slot)
   }
   const wrong = present.filter((element) => !leads(element))
   const right = new Set(present.filter(leads).map(({ key }) => Number(key[0])))
   const missing = Array.from({ length: slots }, (_, slot) => slot).filter((slot) => !right.has(slot))
   return [
-    ...elementsOp('elements.delete', family, SLOTS_MAP, wrong),
-    ...elementsOp('elements.add', family, SLOTS_MAP, missing.map(pickElement)),
+    ...elementsOps('elements.delete', family, SLOTS_MAP, wrong),
+    ...elementsOps('elements.add', family, SLOTS_MAP, missing.map(pickElement)),
   ]
 }
 
 const pickElement = (slot: number): Element => ({ key: [slot], data: { verdict: 'goto', chain: slotName(slot) } })
 
-function elementsOp(
+/** Elements of one set as operations, each of which fits into a transaction. */
+function elementsOps(
   kind: 'elements.add' | 'elements.delete',
   family: Family,
   set: SetSpec,
   elements: readonly Element[],
 ): NftOp[] {
-  return elements.length === 0 ? [] : [{ kind, table: servicesTable(family), set, elements }]
+  const ops: NftOp[] = []
+  for (let at = 0; at < elements.length; at += TRANSACTION_ELEMENTS)
+    ops.push({ kind, table: servicesTable(family), set, elements: elements.slice(at, at + TRANSACTION_ELEMENTS) })
+  return ops
 }
 
 /** Elements of one set to be deleted and added. */
@@ -173,6 +231,10 @@ class Draft {
 
   constructor(state: ProxyState) {
     this.#state = state
+  }
+
+  has(key: string): boolean {
+    return this.#counted.has(key)
   }
 
   add({ key, frontend }: FrontendChange): void {
@@ -219,19 +281,20 @@ class Draft {
     this.elements++
   }
 
-  /** Takes one count off every address that was adopted from the kernel. */
-  release(): void {
-    for (const address of this.#state.addresses.keys()) bump(this.#addresses, address, -1)
-    for (const address of this.#state.hairpin.keys()) bump(this.#hairpin, address, -1)
-  }
-
   #push(elements: Element[], element: Element): void {
     elements.push(element)
     this.elements++
   }
 
-  plan(): ProxyPlan {
+  /** Room for the endpoints first, then all elements at once; nothing where nothing changed. */
+  *plans(): Generator<ProxyPlan> {
+    if (this.elements === 0) return
     const { family } = this.#state
+    const last = this.#mostSlots - TRANSACTION_SLOTS
+    for (let reached = this.#state.slots; reached < last;) {
+      reached += TRANSACTION_SLOTS
+      yield { ops: growth(this.#state, reached), commit: () => void (this.#state.slots = reached) }
+    }
     const buckets: [SetSpec, Bucket][] = [
       [addressesSet(family), countedBucket(this.#state.addresses, this.#addresses, (address) => [address])],
       [hairpinSet(family), countedBucket(this.#state.hairpin, this.#hairpin, (address) => [address, address])],
@@ -240,10 +303,10 @@ class Draft {
     ]
     const ops = [
       ...growth(this.#state, this.#mostSlots),
-      ...buckets.flatMap(([set, { deleted }]) => elementsOp('elements.delete', family, set, deleted)),
-      ...buckets.flatMap(([set, { added }]) => elementsOp('elements.add', family, set, added)),
+      ...buckets.flatMap(([set, { deleted }]) => elementsOps('elements.delete', family, set, deleted)),
+      ...buckets.flatMap(([set, { added }]) => elementsOps('elements.add', family, set, added)),
     ]
-    return { ops, commit: () => this.#commit() }
+    yield { ops, commit: () => this.#commit() }
   }
 
   #commit(): void {

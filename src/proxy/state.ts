@@ -70,31 +70,46 @@ export interface Adoption {
  * slots are not all there is not taken over: its elements are strays, to be deleted and written anew.
  */
 export function adopt(observed: ObservedElements): Adoption {
-  const bySlot = observed.slots.map(
-    (elements) => new Map(elements.map((element) => [elementKey(element.key), element])),
-  )
-  const adoption: Adoption = { frontends: new Map(), strayFrontends: [], straySlots: observed.slots.map(() => []) }
+  const bySlot = observed.slots.map(elementsByKey)
+  const adoption: Adoption = { frontends: new Map(), strayFrontends: [], straySlots: [] }
   for (const element of observed.frontends) {
     const key = elementKey(element.key)
     const targets = key === undefined ? undefined : targetsOf(element, key, bySlot)
     if (key === undefined || targets === undefined) adoption.strayFrontends.push(element)
     else adoption.frontends.set(key, { key: element.key, targets })
   }
-  bySlot.forEach((elements, slot) => {
-    for (const [key, element] of elements) {
-      const placed = key === undefined ? undefined : adoption.frontends.get(key)
-      if (placed === undefined || slot >= placed.targets.length) adoption.straySlots[slot]?.push(element)
-    }
-  })
+  for (const [slot, elements] of observed.slots.entries())
+    adoption.straySlots.push(elements.filter((element) => !holds(adoption, slot, element)))
   return adoption
 }
+
+/** Those that can be a frontend's at all. */
+function elementsByKey(elements: readonly Element[]): Map<string, Element> {
+  const byKey = new Map<string, Element>()
+  for (const element of elements) {
+    const key = elementKey(element.key)
+    if (key !== undefined) byKey.set(key, element)
+  }
+  return byKey
+}
+
+/** True where an element of a slot belongs to a frontend that was taken over. */
+function holds({ frontends }: Adoption, slot: number, element: Element): boolean {
+  const key = elementKey(element.key)
+  const placed = key === undefined ? undefined : frontends.get(key)
+  return placed !== undefined && slot < placed.targets.length
+}
+
+/** The chain that a verdict goes to; nothing that netloom writes comes back from there, as with a jump. */
+export const goesTo = (data: Element['data']): string | undefined =>
+  data !== undefined && 'verdict' in data && data.verdict === 'goto' ? data.chain : undefined
 
 function targetsOf(
   { data }: Element,
   key: string,
-  bySlot: readonly ReadonlyMap<string | undefined, Element>[],
+  bySlot: readonly ReadonlyMap<string, Element>[],
 ): Placed['targets'] | undefined {
-  const chain = data !== undefined && 'verdict' in data ? data.chain : undefined
+  const chain = goesTo(data)
   const count = Number(/^pick_(\d+)$/.exec(chain ?? '')?.[1] ?? 0)
   if (count === 0 || pickName(count) !== chain || count > bySlot.length) return undefined
   const targets = bySlot.slice(0, count).map((elements) => targetOf(elements.get(key)))

@@ -101,12 +101,24 @@ export class Agent {
     )
   }
 
+  /** Ends it as a crash does: at once, with nothing said. */
+  async crash(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#ended
+  }
+
   /** Ends it as a supervisor would, and by force if it takes too long. */
   async stop(): Promise<void> {
     this.#child.stdin?.end()
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS)
     await this.#ended
     clearTimeout(timer)
+  }
+
+  /** Ends it by force: for one whose namespace is about to go. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#ended
   }
 }
 

@@ -113,10 +113,10 @@ export class Demonstration {
     return problems.filter((problem) => problem !== undefined)
   }
 
-  /** Ends the processes; the rest ends with this one. */
-  async stop(): Promise<void> {
+  /** Ends the processes, by force where nobody needs them any more; the rest ends with this one. */
+  async stop(how: 'stop' | 'kill' = 'stop'): Promise<void> {
     for (const { responder } of this.#pods) responder.close()
-    await Promise.all(this.#nodes.map(({ agent }) => agent.stop()))
+    await Promise.all(this.#nodes.map(({ agent }) => agent[how]()))
   }
 
   #attached(): RunningPlan[] {

@@ -34,10 +34,11 @@ export async function runInside(options: DemoOptions): Promise<ExitCode> {
   const { stopped, release } = untilStopped()
   const progress = new Progress()
   let demonstration: Demonstration | undefined
+  let report: Report | undefined
   try {
     demonstration = await prepare(options, new Phases(progress))
     const work = perform(demonstration, options, progress)
-    const report = await Promise.race([work, stopped])
+    report = (await Promise.race([work, stopped])) ?? undefined
     if (report === undefined) return INTERRUPTED
     if (options.keep) {
       process.stderr.write(
@@ -48,7 +49,7 @@ export async function runInside(options: DemoOptions): Promise<ExitCode> {
     return report.ok ? EXIT.OK : EXIT.FAILED
   } finally {
     progress.clear()
-    await demonstration?.stop()
+    await demonstration?.stop(report === undefined ? 'kill' : 'stop')
     release()
   }
 }

@@ -50,10 +50,12 @@ export const targets = (cluster: Cluster): Target[] => {
     ...cluster.endpoints.map(keyOf),
   ])
   return cluster.services.flatMap((service) => {
-    if (service.ports.length === 0) return [target(service, NO_PORT, [], 'has no ports')]
+    const own = given.has(keyOf(service))
+    if (service.ports.length === 0)
+      return [target(service, NO_PORT, [], whyNot(service, NO_PORT, own) ?? 'has no ports')]
     return service.ports.map((port) => {
       const endpoints = endpointsOf(service, port, cluster.pods)
-      return target(service, port, endpoints, whyNot(service, port, given.has(keyOf(service))))
+      return target(service, port, endpoints, whyNot(service, port, own))
     })
   })
 }

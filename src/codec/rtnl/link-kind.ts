@@ -44,7 +44,7 @@ export interface BridgePort {
   /** Source addresses become forwarding entries. */
   readonly learning?: boolean | undefined
   /** It gets unicast packets to addresses without a forwarding entry. */
-  readonly flood?: boolean | undefined
+  readonly unicastFlood?: boolean | undefined
   readonly mcastFlood?: boolean | undefined
   readonly bcastFlood?: boolean | undefined
   /** The bridge answers ARP and neighbour discovery in the place of the port's hosts. */
@@ -57,7 +57,7 @@ const PORT: Fields<BridgePort> = {
   hairpin: [IFLA_BRPORT.MODE, BOOL8],
   bpduGuard: [IFLA_BRPORT.GUARD, BOOL8],
   learning: [IFLA_BRPORT.LEARNING, BOOL8],
-  flood: [IFLA_BRPORT.UNICAST_FLOOD, BOOL8],
+  unicastFlood: [IFLA_BRPORT.UNICAST_FLOOD, BOOL8],
   mcastFlood: [IFLA_BRPORT.MCAST_FLOOD, BOOL8],
   bcastFlood: [IFLA_BRPORT.BCAST_FLOOD, BOOL8],
   neighSuppress: [IFLA_BRPORT.NEIGH_SUPPRESS, BOOL8],

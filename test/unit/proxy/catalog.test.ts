@@ -57,22 +57,25 @@ t.test('an endpoint that moves to this node is a change, because of the hairpin'
   t.equal(catalog.set('a', [frontend('a', VIP, '10.1.0.2:80*')]).length, 1)
 })
 
-t.test('of two Services with one frontend the first by name has it, whatever the order in which they came', async (t) => {
-  for (const order of [
-    ['a', 'b'],
-    ['b', 'a'],
-  ] as const) {
-    const catalog = new FrontendCatalog()
-    for (const name of order) catalog.set(name, [frontend(name, VIP, '10.1.0.2:80')])
-    t.equal(catalog.get(KEY)?.service, 'a')
-    t.same(
-      [...catalog.all()].map(({ service }) => service),
-      ['a'],
-    )
-    t.equal(catalog.size, 1)
-    t.same(catalog.conflicts(), [`${KEY}: Service b does not get it, Service a has it`])
-  }
-})
+t.test(
+  'of two Services with one frontend the first by name has it, whatever the order in which they came',
+  async (t) => {
+    for (const order of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ] as const) {
+      const catalog = new FrontendCatalog()
+      for (const name of order) catalog.set(name, [frontend(name, VIP, '10.1.0.2:80')])
+      t.equal(catalog.get(KEY)?.service, 'a')
+      t.same(
+        [...catalog.all()].map(({ service }) => service),
+        ['a'],
+      )
+      t.equal(catalog.size, 1)
+      t.same(catalog.conflicts(), [`${KEY}: Service b does not get it, Service a has it`])
+    }
+  },
+)
 
 t.test('the other Service gets the frontend when the first goes, and loses it when it comes back', async (t) => {
   const catalog = new FrontendCatalog()

@@ -33,7 +33,7 @@ const port: Required<BridgePort> = {
   hairpin: true,
   bpduGuard: false,
   learning: true,
-  flood: false,
+  unicastFlood: false,
   mcastFlood: true,
   bcastFlood: false,
   neighSuppress: true,
