@@ -84,5 +84,8 @@ function untilStopped(withStdin: boolean): { readonly stopped: Promise<string>; 
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
     if (withStdin) process.stdin.resume().once('close', () => resolve('end of standard input'))
   })
-  return { stopped, release: () => void (withStdin && process.stdin.destroy()) }
+  const release = (): void => {
+    if (withStdin) process.stdin.destroy()
+  }
+  return { stopped, release }
 }

@@ -55,7 +55,7 @@ function parse(command: Command, args: readonly string[]): { values: OptionValue
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
     if (positionals.length > command.operands)
       throw usage(`unexpected argument '${positionals[command.operands] ?? ''}'`)
-    return { values: values as OptionValues, positionals }
+    return { values, positionals }
   } catch (error) {
     throw usage(`${asError(error).message} (netloom ${command.name} --help)`)
   }

@@ -38,7 +38,10 @@ function* hostDifferences({ lease, bridge, host }: FoundAttachment): Generator<s
 
 function* podDifferences({ lease, subnets, link, addresses, routes }: FoundAttachment): Generator<string> {
   const { ifname } = lease
-  if (link === undefined) return yield `the pod has no link ${ifname}`
+  if (link === undefined) {
+    yield `the pod has no link ${ifname}`
+    return
+  }
   if (!link.up) yield `link ${ifname} of the pod is down`
   for (const address of lease.addresses) {
     if (!addresses.some((other) => other.index === link.index && other.address === address))

@@ -60,7 +60,6 @@ const VARIABLE = {
 /** CNI specification: "must start with an alphanumeric character, optionally followed by ...". */
 const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
 /** dev_valid_name of the kernel, and no control characters. */
-// eslint-disable-next-line no-control-regex -- exactly these are refused
 const BAD_INTERFACE = /[\s/:\u0000-\u001f\u007f]/
 
 /**

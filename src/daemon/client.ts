@@ -1,6 +1,6 @@
 import { createConnection } from 'node:net'
 import { asNetloomError, NetloomError, type ErrorCode } from '../base/errors.js'
-import { encodeFrame, FRAME_KIND, FrameDecoder } from '../codec/frame.js'
+import { encodeFrame, FRAME_KIND, type FrameBody, FrameDecoder } from '../codec/frame.js'
 
 /** What the agent answers to `status`. */
 export interface AgentStatus {
@@ -48,7 +48,7 @@ export async function callAgent(
   throw new NetloomError(error.code ?? 'internal', error.message ?? 'the agent gave no reason', { field: error.field })
 }
 
-function exchange(socket: string, frame: Uint8Array, timeoutMs: number): Promise<Record<string, unknown>> {
+function exchange(socket: string, frame: Uint8Array, timeoutMs: number): Promise<FrameBody> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown): void => {
       connection.destroy()
@@ -64,7 +64,7 @@ function exchange(socket: string, frame: Uint8Array, timeoutMs: number): Promise
     connection.on('data', (chunk) => {
       try {
         for (const { body } of decoder.push(chunk)) {
-          resolve(body as Record<string, unknown>)
+          resolve(body)
           connection.destroy()
         }
       } catch (error) {

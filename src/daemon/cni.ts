@@ -2,7 +2,7 @@ import { type Logger } from '../base/log.js'
 import { NetloomError } from '../base/errors.js'
 import { type CniReplyBody, type FrameBody } from '../codec/frame.js'
 import { CNI_CODE, cniError, CniFailure } from '../cni/error.js'
-import { type CniRequest, type Command, parseRequest, type RawRequest, versionForErrors } from '../cni/request.js'
+import { type CniRequest, type Command, parseRequest, versionForErrors } from '../cni/request.js'
 import { CNI_VERSIONS } from '../cni/version.js'
 import { type Attachments } from './attachments.js'
 
@@ -50,13 +50,13 @@ export async function answerCni(raw: FrameBody, options: CniOptions): Promise<Cn
   const started = performance.now()
   const { log } = options
   try {
-    const request = parseRequest(raw as RawRequest)
+    const request = parseRequest(raw)
     const result = await VERBS[request.command](request, options)
     const { command, containerId, ifname, pod } = request
     log.info({ command, containerId, ifname, pod, ms: Math.round(performance.now() - started) }, 'CNI call')
     return { exit: 0, output: result === undefined ? '' : `${JSON.stringify(result)}\n` }
   } catch (error) {
-    const answer = cniError(error, versionForErrors(raw as RawRequest))
+    const answer = cniError(error, versionForErrors(raw))
     log.warn(
       { command: raw['command'], containerId: raw['containerId'], err: error, code: answer.code },
       'CNI call failed',

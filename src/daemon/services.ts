@@ -46,6 +46,7 @@ export class Services {
     drifts: 0,
     pending: new Map(),
   }))
+  #begun = false
 
   constructor(options: ServicesOptions) {
     this.#options = options
@@ -82,7 +83,8 @@ export class Services {
           'the Services table was changed by another program',
         )
       side.known = false
-      this.reconciler.trigger()
+      // The first run reads everything anyway, and must not come before the source has told what is wanted.
+      if (this.#begun) this.reconciler.trigger()
     }
   }
 
@@ -102,6 +104,7 @@ export class Services {
   }
 
   async #run(): Promise<void> {
+    this.#begun = true
     for (const side of this.#sides) await this.#runSide(side)
   }
 
@@ -143,7 +146,8 @@ export class Services {
     const elements = async (set: SetSpec): Promise<Element[]> =>
       structure.sets.has(set.name) ? observeElements(netfilter, table, set) : []
     const slots: Element[][] = []
-    for (let slot = 0; slot < slotsIn(structure.sets.keys()); slot++) slots.push(await elements(slotMap(family, slot)))
+    const count = slotsIn(structure.sets.keys())
+    for (let slot = 0; slot < count; slot++) slots.push(await elements(slotMap(family, slot)))
     return {
       structure,
       slots,

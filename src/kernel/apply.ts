@@ -15,6 +15,7 @@ import { type Talk } from './talk.js'
 const NFT_KINDS = /^(table|chain|rules?|set|elements)\./
 const isNft = (op: Op): op is NftOp => NFT_KINDS.test(op.kind)
 const isSysctl = (op: Op): op is SysctlOp => op.kind === 'sysctl.set'
+const isRtnl = (op: Op): op is RtnlOp => !isNft(op) && !isSysctl(op)
 
 /** Operations that are done already where the kernel knows no such thing. */
 const REMOVALS: ReadonlySet<Op['kind']> = new Set([
@@ -55,7 +56,7 @@ export class Applier {
       if (first === undefined) continue
       if (isSysctl(first)) this.#setSysctls(run.filter(isSysctl))
       else if (isNft(first)) await this.#commit(run.filter(isNft))
-      else await this.#configure(run as RtnlOp[])
+      else await this.#configure(run.filter(isRtnl))
     }
   }
 
@@ -78,8 +79,10 @@ export class Applier {
     if (refusal !== undefined) throw refusal.error
   }
 
-  async #configure(ops: readonly RtnlOp[]): Promise<void> {
-    const indexes = await this.#indexes(ops)
+  async #configure(all: readonly RtnlOp[]): Promise<void> {
+    const indexes = await this.#indexes(all)
+    // What was on a link went with it.
+    const ops = all.filter((op) => !REMOVALS.has(op.kind) || devicesOf(op).every((device) => indexes.has(device)))
     const indexOf = (device: string): number => {
       const index = indexes.get(device)
       if (index === undefined) throw new NetloomError('not-found', `no link ${device}`, { operation: 'find link' })
@@ -107,25 +110,33 @@ export class Applier {
   }
 }
 
-const isDone = (op: Op, error: NetloomError): boolean =>
-  REMOVALS.has(op.kind) && (error.code === 'not-found' || error.errno === EADDRNOTAVAIL)
-
-const EADDRNOTAVAIL = 99
+const isDone = (op: Op, error: NetloomError): boolean => REMOVALS.has(op.kind) && error.code === 'not-found'
 
 /** The links whose indexes a request needs. */
 function devicesOf(op: RtnlOp): string[] {
   const named = 'route' in op ? op.route : 'address' in op ? op.address : 'neighbour' in op ? op.neighbour : op
   const target = 'target' in op ? [op.target] : []
-  return 'device' in named && named.device !== undefined ? [named.device, ...target] : target
+  return 'device' in named ? [named.device, ...target] : target
 }
 
-/** Splits operations where the way of applying them changes, and where one needs a link that another makes. */
+const needs = (op: Op): string[] => (isRtnl(op) ? devicesOf(op) : [])
+
+/** Names of the links that an operation makes. */
+const makes = (op: Op): string[] =>
+  op.kind === 'link.add' ? [op.link.name, ...(op.link.kind === 'veth' ? [op.link.peer.name] : [])] : []
+
+/** Splits operations where the way of applying them changes, and where one needs the index of a link that is made. */
 function runs(ops: readonly Op[]): Op[][] {
   const split: Op[][] = []
   let way = ''
+  let made = new Set<string>()
   for (const op of ops) {
-    const next = isSysctl(op) ? 'sysctl' : isNft(op) ? 'nft' : devicesOf(op).length === 0 ? 'link' : 'device'
-    if (next !== way) split.push([])
+    const next = isSysctl(op) ? 'sysctl' : isNft(op) ? 'nft' : 'rtnl'
+    if (next !== way || needs(op).some((device) => made.has(device))) {
+      split.push([])
+      made = new Set()
+    }
+    for (const name of makes(op)) made.add(name)
     split.at(-1)?.push(op)
     way = next
   }

@@ -14,7 +14,9 @@ const functions = {
   ),
   umount2: libc.func('int umount2(const char *target, int flags)'),
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const int *value, unsigned int length)'),
-  getsockopt: libc.func('int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, const unsigned int *length)'),
+  getsockopt: libc.func(
+    'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, const unsigned int *length)',
+  ),
   getsockname: libc.func('int getsockname(int fd, _Out_ uint8_t *address, _Inout_ unsigned int *length)'),
 }
 

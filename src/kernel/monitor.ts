@@ -1,11 +1,10 @@
-import { type NetloomError } from '../base/errors.js'
-import { Attributes } from '../codec/attr.js'
+import { asNetloomError, type NetloomError } from '../base/errors.js'
 import { decodeAddress, type Address } from '../codec/rtnl/address.js'
 import { RTM, RTNLGRP } from '../codec/rtnl/constants.js'
 import { decodeLink, type Link } from '../codec/rtnl/link.js'
 import { decodeRoute, type Route } from '../codec/rtnl/route.js'
 import { NFTABLES_GROUP } from '../codec/nft/constants.js'
-import { decodeGeneration, readFamily, type Table } from '../codec/nft/table.js'
+import { decodeGeneration, readAttributes, readFamily, type Table, tableText } from '../codec/nft/table.js'
 import { type Message, messages } from '../codec/wire.js'
 import { openSocket, PROTOCOL, type OpenTransport, type Transport } from './socket.js'
 
@@ -37,13 +36,24 @@ export const openNetworkGroups = openSocket({
 export const monitorNetwork = (listener: NetworkListener, open: OpenTransport = openNetworkGroups): Transport =>
   open({
     datagram: (bytes) => {
-      for (const message of messages(bytes)) {
-        const event = networkEvent(message)
-        if (event !== undefined) listener(event)
-      }
+      for (const event of decoded(bytes, networkEvent, (error) => ({ kind: 'lost', error }) as const)) listener(event)
     },
     failed: (error) => listener({ kind: 'lost', error }),
   })
+
+/** What a datagram tells; `lost` in the place of the rest where it is malformed. */
+function decoded<T>(bytes: Buffer, decode: (message: Message) => T | undefined, lost: (error: NetloomError) => T): T[] {
+  const events: T[] = []
+  try {
+    for (const message of messages(bytes)) {
+      const event = decode(message)
+      if (event !== undefined) events.push(event)
+    }
+  } catch (error) {
+    events.push(lost(asNetloomError(error, 'read notifications')))
+  }
+  return events
+}
 
 function networkEvent({ type, payload }: Message): NetworkEvent | undefined {
   if (type === RTM.NEWLINK || type === RTM.DELLINK) {
@@ -80,7 +90,6 @@ const SETTLE_MS = 20
 
 /** All messages about rulesets carry their table's name in attribute 1. */
 const TABLE_NAME = 1
-const NFGENMSG_BYTES = 4
 
 /**
  * Listens to rulesets. The kernel tells each change and then the number of the generation that they are in; by that
@@ -88,31 +97,45 @@ const NFGENMSG_BYTES = 4
  */
 export function monitorRuleset(listener: RulesetListener, open: OpenTransport = openRulesetGroup): Transport {
   let touched = new Map<string, Table>()
+  let listening = true
   const settle = (generation: number): void => {
     const tables = touched
     touched = new Map()
     if (tables.size === 0) return
     setTimeout(() => {
-      if (!listener.isOwn(generation)) for (const table of tables.values()) listener.changed(table)
+      if (listening && !listener.isOwn(generation)) for (const table of tables.values()) listener.changed(table)
     }, SETTLE_MS).unref()
   }
-  return open({
+  const lost = (): void => {
+    touched.clear()
+    listener.changed(undefined)
+  }
+  const transport = open({
     datagram: (bytes) => {
-      for (const message of messages(bytes)) {
-        const generation = decodeGeneration(message)
-        if (generation !== undefined) settle(generation)
-        else touch(touched, message)
+      for (const event of decoded<RulesetEvent>(bytes, rulesetEvent, () => 'lost')) {
+        if (event === 'lost') lost()
+        else if (typeof event === 'number') settle(event)
+        else touched.set(tableText(event), event)
       }
     },
-    failed: () => {
-      touched.clear()
-      listener.changed(undefined)
-    },
+    failed: lost,
   })
+  return {
+    ...transport,
+    close: () => {
+      listening = false
+      transport.close()
+    },
+  }
 }
 
-function touch(touched: Map<string, Table>, message: Message): void {
+/** A table that was touched, or the number of the generation that all of the touches before it made. */
+type RulesetEvent = Table | number | 'lost'
+
+function rulesetEvent(message: Message): RulesetEvent | undefined {
+  const generation = decodeGeneration(message)
+  if (generation !== undefined) return generation
   const family = readFamily(message)
-  const name = new Attributes(message.payload.subarray(NFGENMSG_BYTES)).string(TABLE_NAME)
-  if (family !== undefined && name !== undefined) touched.set(`${family} ${name}`, { family, name })
+  const name = readAttributes(message).string(TABLE_NAME)
+  return family === undefined || name === undefined ? undefined : { family, name }
 }

@@ -1,4 +1,5 @@
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { MOUNT, mount, setNetworkNamespace, unmount, unshareNetwork } from './libc.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
@@ -23,6 +24,7 @@ export function openNamespace(path: string): number {
 /**
  * Runs `work` inside a namespace and comes back, also when it throws.
  * @param work synchronous; a promise is refused, because the thread would be back before it went on.
+ * @throws NetloomError `io` where there is no such namespace, `internal` for a promise, or what `work` throws.
  */
 export function inNamespace<T>(namespace: string | number, work: () => T): T {
   const own = openSync(OWN, 'r')
@@ -34,15 +36,19 @@ export function inNamespace<T>(namespace: string | number, work: () => T): T {
       if (typeof namespace !== 'number') closeSync(target)
     }
     try {
-      const result = work()
-      if (result instanceof Promise) throw new NetloomError('internal', 'work in another namespace must be synchronous')
-      return result
+      return refusePromise(work())
     } finally {
       setNetworkNamespace(own)
     }
   } finally {
     closeSync(own)
   }
+}
+
+function refusePromise<T>(result: T): T {
+  if (!(result instanceof Promise)) return result
+  result.catch(() => undefined) // nobody will wait for it, and what is wrong is said here
+  throw new NetloomError('internal', 'work in another namespace must be synchronous')
 }
 
 /** Moves the calling thread for good: for a worker that lives in one pod's namespace. */
@@ -60,11 +66,12 @@ export const NAMESPACE_DIR = '/run/netns'
 
 export const namespacePath = (name: string): string => join(NAMESPACE_DIR, name)
 
-/** Creates a named namespace as `ip netns add` does: a new namespace bound to a file. Returns the file's path. */
+/**
+ * Creates a named namespace as `ip netns add` does: a new namespace bound to a file. Returns the file's path.
+ * @throws NetloomError `exists` where the name is taken.
+ */
 export function createNamespace(name: string): string {
-  const path = namespacePath(name)
-  mkdirSync(NAMESPACE_DIR, { recursive: true })
-  writeFileSync(path, '', { flag: 'wx', mode: 0o444 })
+  const path = createFile(name)
   const own = openSync(OWN, 'r')
   try {
     unshareNetwork()
@@ -82,9 +89,33 @@ export function createNamespace(name: string): string {
   return path
 }
 
-/** Takes a named namespace away; it ends when the last process and socket in it do. */
+function createFile(name: string): string {
+  const operation = `create network namespace ${name}`
+  const path = namespacePath(name)
+  try {
+    mkdirSync(NAMESPACE_DIR, { recursive: true })
+    writeFileSync(path, '', { flag: 'wx', mode: 0o444 })
+    return path
+  } catch (error) {
+    const { code, errno, message } = asNetloomError(error, operation)
+    const exists = errno === constants.errno.EEXIST
+    throw new NetloomError(exists ? 'exists' : code, `${operation}: ${message}`, { operation, errno, cause: error })
+  }
+}
+
+/**
+ * Takes a named namespace away; it ends when the last process and socket in it do. Takes away also the file of one
+ * whose creation was cut off before the namespace was bound to it.
+ * @throws NetloomError `not-found`.
+ */
 export function deleteNamespace(name: string): void {
   const path = namespacePath(name)
-  unmount(path)
+  try {
+    unmount(path)
+  } catch (error) {
+    const { errno, message, operation } = asNetloomError(error)
+    if (errno === constants.errno.ENOENT) throw new NetloomError('not-found', message, { operation, errno })
+    if (errno !== constants.errno.EINVAL) throw error
+  }
   rmSync(path, { force: true })
 }

@@ -233,9 +233,9 @@ export class Talk {
   #dispatch(message: Message): void {
     const { sequence } = message
     const pending = this.#pending.get(sequence)
-    if (pending !== undefined) return this.#answer(pending, message)
     const batch = this.#batches.find(({ first, all }) => sequence >= first && sequence < first + all.length)
-    if (batch !== undefined) this.#answerBatch(batch, message)
+    if (pending !== undefined) this.#answer(pending, message)
+    else if (batch !== undefined) this.#answerBatch(batch, message)
   }
 
   #answerBatch(batch: Batch, message: Message): void {

@@ -99,7 +99,10 @@ function* syncPlans(state: ProxyState, { slots, structure, desired, present }: S
   yield* inTransactions(structure.before)
   yield* inTransactions(picksOps(family, slots, present?.picks ?? []), { together: true })
   const changes = asChanges(desired)
-  if (present === undefined) return yield* planChanges(state, changes)
+  if (present === undefined) {
+    yield* planChanges(state, changes)
+    return
+  }
   const gone = yield* takeOver(state, present, new Set(changes.map(({ key }) => key)))
   yield* planChanges(state, [...changes, ...gone])
   yield* releaseAdopted(state, present)

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { ask } from '../../src/cli/demo/client.js'
-import { Place } from '../../src/cli/demo/place.js'
+import { type Place } from '../../src/cli/demo/place.js'
 import { Responder } from '../../src/cli/demo/responder.js'
 import { createPodNamespace } from '../../src/cli/demo/segment.js'
 import { deleteNamespace } from '../../src/kernel/netns.js'

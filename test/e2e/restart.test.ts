@@ -20,11 +20,11 @@ function probe(
   address: string,
   port: number,
 ): { stop: () => Promise<{ asked: number; failures: Outcome[] }> } {
-  let stopped = false
+  const stop = new AbortController()
   const run = (async () => {
     const failures: Outcome[] = []
     let asked = 0
-    for (; !stopped; asked++) {
+    for (; !stop.signal.aborted; asked++) {
       const outcome = await ask(place, 'TCP', address, port)
       if (outcome.answer === undefined) failures.push(outcome)
       await sleep(2)
@@ -33,7 +33,7 @@ function probe(
   })()
   return {
     stop: () => {
-      stopped = true
+      stop.abort()
       return run
     },
   }

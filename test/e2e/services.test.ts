@@ -116,9 +116,9 @@ t.test('Services', async (t) => {
   })
 
   t.test('no connection fails while endpoints come and go', async (t) => {
-    let stop = false
+    const stop = new AbortController()
     const churn = (async () => {
-      while (!stop) {
+      while (!stop.signal.aborted) {
         lab.remove(web[2]!.object)
         await sleep(30)
         await lab.write(web[2]!.object)
@@ -126,7 +126,7 @@ t.test('Services', async (t) => {
       }
     })()
     const { failures } = await survey(client.place, { address: VIPS[0], port: 80 }, 1000)
-    stop = true
+    stop.abort()
     await churn
     t.same(failures, [])
     await lab.endpoints(3 * FRONTENDS)

@@ -29,20 +29,21 @@ export interface Found<R> {
 /** Attempts in flight: enough to keep two processors busy, few enough that waiting in line does not count as slow. */
 const IN_FLIGHT = 48
 
-/** Milliseconds after which a check stops asking; what was not asked then counts as failed. */
-const MOST_MS = 60_000
+/**
+ * Milliseconds after which a check stops asking; what was not asked then counts as failed. So many in any case, and
+ * some for each attempt: a large demo takes its time, and one where nothing answers must end as well.
+ */
+const LEAST_MS = 60_000
+const MS_PER_ATTEMPT = 3
 
 export const targetText = ({ service, port, protocol }: Target): string => `${service}:${port}/${protocol}`
 
-/** Bounded in how much it does at a time and in how long it takes. */
-class Asker {
-  readonly #deadline = performance.now() + MOST_MS
-
-  all<T>(attempts: readonly T[], one: (attempt: T) => Promise<Outcome>): Promise<Outcome[]> {
-    return mapBounded(attempts, IN_FLIGHT, (attempt) =>
-      performance.now() > this.#deadline ? Promise.resolve<Outcome>({ failure: 'not tried', ms: 0 }) : one(attempt),
-    )
-  }
+/** Makes all attempts, bounded in how many are in flight and in how long they take together. */
+function makeAll<T>(attempts: readonly T[], one: (attempt: T) => Promise<Outcome>): Promise<Outcome[]> {
+  const deadline = performance.now() + LEAST_MS + attempts.length * MS_PER_ATTEMPT
+  return mapBounded(attempts, IN_FLIGHT, (attempt) =>
+    performance.now() > deadline ? Promise.resolve<Outcome>({ failure: 'not tried', ms: 0 }) : one(attempt),
+  )
 }
 
 interface Attempt {
@@ -65,7 +66,7 @@ export async function checkReachability(
   const attempts = pods.flatMap((client) =>
     targets.flatMap((target) => target.addresses.map(({ address }): Attempt => ({ client, target, address }))),
   )
-  const outcomes = await new Asker().all(attempts, askService)
+  const outcomes = await makeAll(attempts, askService)
   const verdicts = outcomes.map((outcome, i) => judgeService((attempts[i] as Attempt).target, outcome))
   const cells = new Map<string, Cell>()
   attempts.forEach(({ client, target }, i) => {
@@ -102,7 +103,7 @@ export async function checkShares(
   targets: readonly Target[],
 ): Promise<Found<ServiceReport[]>> {
   const attempts = targets.flatMap((target) => manyAttempts(pods, target))
-  const outcomes = await new Asker().all(attempts, askService)
+  const outcomes = await makeAll(attempts, askService)
   const byTarget = new Map(targets.map((target) => [target, [] as Outcome[]]))
   attempts.forEach(({ target }, i) => byTarget.get(target)?.push(outcomes[i] as Outcome))
   const found = [...byTarget].map(([target, own]) => judgeShares(target, own))
@@ -162,7 +163,7 @@ function grouped(verdicts: readonly Verdict[], total: number): string[] {
 /** Pods ask pods by their own addresses; the servers tell whom they saw. */
 export async function checkDirect(pods: readonly LivePod[]): Promise<Found<DirectReport>> {
   const attempts = pairs(pods)
-  const outcomes = await new Asker().all(attempts, ({ client, listener, to }) =>
+  const outcomes = await makeAll(attempts, ({ client, listener, to }) =>
     ask(client.place, listener.protocol, to, listener.port),
   )
   const verdicts = outcomes.map((outcome, i) => {
@@ -206,7 +207,7 @@ export async function checkHairpin(
         return target.addresses.map(({ address }): Attempt => ({ client, target, address }))
       }),
     )
-  const outcomes = await new Asker().all(attempts, askSelf)
+  const outcomes = await makeAll(attempts, askSelf)
   const missed = attempts.filter((_, i) => outcomes[i]?.answer === undefined)
   return {
     report: { attempts: attempts.length, reached: attempts.length - missed.length },

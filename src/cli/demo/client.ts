@@ -76,7 +76,10 @@ async function repeat(
   signal: AbortSignal,
 ): Promise<Tried> {
   try {
-    await new Promise<void>((resolve) => socket.connect(port, address, resolve))
+    await new Promise<void>((resolve, reject) => {
+      // Node's types leave out that the callback is told why it could not connect.
+      socket.connect(port, address, (error?: Error) => (error === undefined ? resolve() : reject(error)))
+    })
     for (let attempt = 0; attempt < UDP_ATTEMPTS && !signal.aborted; attempt++) {
       socket.send('who is there?', (error) => {
         if (error !== null && !signal.aborted) socket.emit('error', error)

@@ -64,7 +64,7 @@ t.test('endpoints that stay keep their slots, gaps are filled, and as few as pos
       .filter(() => random() < 0.4)
       .sort(() => random() - 0.5)
     const after = place(before, wanted)
-    t.same(after.map(targetKey).sort(), wanted.map(targetKey).sort(), 'exactly the wanted, each once') // eslint-disable-line @typescript-eslint/require-array-sort-compare
+    t.same(after.map(targetKey).sort(), wanted.map(targetKey).sort(), 'exactly the wanted, each once')
     const keep = new Set(wanted.map(targetKey))
     before.forEach((one, slot) => {
       if (!keep.has(targetKey(one)) || slot >= wanted.length) return
@@ -150,7 +150,8 @@ for (const family of FAMILIES)
 t.test('what a restarted agent takes over is what the one before it would have gone on from', async (t) => {
   for (let seed = 1; seed <= 10; seed++) {
     const history = new History(IPV4, seed)
-    let { services, state } = brought(IPV4, [])
+    const { services, state: first } = brought(IPV4, [])
+    let state = first
     for (let restart = 0; restart < 20; restart++) {
       for (let step = 0; step < 10; step++) services.run(planChanges(state, history.step()))
       // While the agent was away, the world went on.
