@@ -171,8 +171,10 @@ export class Talk {
     if (requests.length === 0) return { refusals: [], messages: [] }
     const all = [begin, ...requests, end]
     const first = this.#nextSequence(all.length)
-    // Kernels before 6.11 do not acknowledge the end of a batch, so the last request in it asks for the answer.
-    const bytes = encode(all, (i) => ({ sequence: first + i, flags: i === all.length - 2 ? FLAG.ACK : 0 }))
+    // Kernels before 6.11 do not acknowledge the end of a batch, so the last request in it asks for the answer. The
+    // number of the generation is echoed to who asks for it in the first: the opening one is not looked at.
+    const flags = (i: number): number => (i === all.length - 2 ? FLAG.ACK : 0) | (i === 1 ? FLAG.ECHO : 0)
+    const bytes = encode(all, (i) => ({ sequence: first + i, flags: flags(i) }))
     const refusals: Refusal[] = []
     const done = new Promise<Outcome>((settle) => {
       const batch = { first, all, refusals, messages: [], settle }
