@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { asError, NetloomError } from '../src/base/errors.js'
 import { EXIT, type ExitCode, numberOption, type OptionValues, usage } from '../src/cli/command.js'
-import { assertIsolated, INTERRUPTED, isInside, runIsolated, untilStopped } from '../src/cli/demo/isolation.js'
+import { assertIsolated, isInside, runIsolated, untilStopped } from '../src/cli/demo/isolation.js'
 import { Progress } from '../src/cli/demo/progress.js'
 import { MOUNT, mount } from '../src/kernel/libc.js'
 import { type Benchmark } from './bench/benchmark.js'
@@ -77,7 +77,7 @@ async function runInside({ benchmark, values, settings, seconds }: Invocation): 
     return EXIT.OK
   } catch (error) {
     progress.clear()
-    if (stop.signal.aborted) return INTERRUPTED
+    if (stop.signal.aborted) return EXIT.INTERRUPTED
     throw late.aborted ? new NetloomError('unavailable', `did not end within ${seconds} s (--time-limit)`) : error
   } finally {
     for (const text of notes) process.stderr.write(`${text}\n`)

@@ -10,6 +10,8 @@ export const EXIT = {
   USAGE: 2,
   /** The machine, or the agent, cannot do it now. */
   UNAVAILABLE: 3,
+  /** Ended by Ctrl-C, as shells count: 128 and the number of SIGINT. */
+  INTERRUPTED: 130,
 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 

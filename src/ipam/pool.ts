@@ -13,6 +13,7 @@ export class Pool {
   /** The address given last, by network: the next is looked for behind it, so an address rests before it is reused. */
   readonly #last = new Map<string, bigint>()
 
+  /** @param leases in the order in which they were given */
   constructor(subnets: readonly Cidr[], leases: Iterable<Lease> = []) {
     this.#subnets = subnets
     for (const lease of leases) this.add(lease)
@@ -25,6 +26,9 @@ export class Pool {
   /** Later addresses come from these networks; leases of others stay until they are released. */
   set subnets(subnets: readonly Cidr[]) {
     this.#subnets = subnets
+    // A restarted agent learns the networks after the leases: what was given last must rest then as well.
+    const fresh = subnets.filter((subnet) => !this.#last.has(formatCidr(subnet)))
+    for (const address of this.#owners.keys()) this.#rememberLast(fresh, address)
   }
 
   get leases(): ReadonlyMap<string, Lease> {
@@ -47,29 +51,41 @@ export class Pool {
 
   #chooseIn(subnet: Cidr): string {
     const { first, last } = usable(subnet)
-    const count = last - first + 1n
-    const start = this.#last.get(formatCidr(subnet)) ?? first - 1n
+    const count = last < first ? 0n : last - first + 1n
+    const previous = this.#last.get(formatCidr(subnet)) ?? first - 1n
+    // A lease of an earlier network may be at what is this one's gateway.
+    const start = previous < first ? first - 1n : previous
     // No more tries than there are leases can fail; one more finds a free address or proves that there is none.
     const tries = BigInt(this.#owners.size + 1)
     for (let i = 0n; i < tries && i < count; i++) {
       const address = bigIntToIp(subnet.family, first + ((start - first + 1n + i) % count))
       if (!this.#owners.has(address)) return address
     }
-    throw new NetloomError('exhausted', `no free address in ${formatCidr(subnet)}: all ${count} are in use`)
+    const why = count === 0n ? 'it is too small to hold a pod' : `all ${count} are in use`
+    throw new NetloomError('exhausted', `no free address in ${formatCidr(subnet)}: ${why}`)
   }
 
+  /**
+   * Gives a lease's addresses to it; those of an earlier lease of the same attachment are free then.
+   * @throws NetloomError `exists` where one belongs to somebody else; nothing is taken then
+   */
   add(lease: Lease): void {
     for (const address of lease.addresses) {
       const owner = this.#owners.get(address)
       if (owner !== undefined && leaseKey(owner) !== leaseKey(lease))
         throw new NetloomError('exists', `${address} belongs to container ${owner.containerId}`)
     }
+    this.remove(lease)
     this.#leases.set(leaseKey(lease), lease)
     for (const address of lease.addresses) {
       this.#owners.set(address, lease)
-      const subnet = this.#subnets.find((candidate) => cidrContains(candidate, address))
-      if (subnet !== undefined) this.#last.set(formatCidr(subnet), ipToBigInt(address))
+      this.#rememberLast(this.#subnets, address)
     }
+  }
+
+  #rememberLast(subnets: readonly Cidr[], address: string): void {
+    const subnet = subnets.find((candidate) => cidrContains(candidate, address))
+    if (subnet !== undefined) this.#last.set(formatCidr(subnet), ipToBigInt(address))
   }
 
   remove(attachment: Attachment): Lease | undefined {

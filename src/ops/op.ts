@@ -61,7 +61,8 @@ export type NftOp =
   | { readonly kind: 'chain.delete' | 'rules.flush'; readonly table: Table; readonly chain: string }
   | { readonly kind: 'rule.add'; readonly table: Table; readonly chain: string; readonly rule: Rule }
   | { readonly kind: 'set.add'; readonly table: Table; readonly set: SetSpec }
-  | { readonly kind: 'set.delete' | 'set.flush'; readonly table: Table; readonly set: string }
+  /** `map`: the set has data; nft wants to be told, the kernel does not. */
+  | { readonly kind: 'set.delete' | 'set.flush'; readonly table: Table; readonly set: string; readonly map?: boolean }
   | {
       readonly kind: 'elements.add' | 'elements.delete'
       readonly table: Table

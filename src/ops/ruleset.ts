@@ -1,6 +1,6 @@
 import { type Chain } from '../codec/nft/chain.js'
 import { type Rule, ruleFingerprint } from '../codec/nft/rule.js'
-import { sameSet, type SetFacts, setFacts, type SetSpec } from '../codec/nft/set.js'
+import { isMap, sameSet, type SetFacts, setFacts, type SetSpec } from '../codec/nft/set.js'
 import { type Table } from '../codec/nft/table.js'
 import { type NftOp } from './op.js'
 
@@ -104,11 +104,13 @@ function changedRules({ table, chains }: Ruleset, present: ActualRuleset | undef
 /** Rules first, since they refer to chains and sets; then elements, which may refer to chains. */
 function removed({ table, sets, chains }: Ruleset, present: ActualRuleset): NftOp[] {
   const goneChains = [...present.chains.keys()].filter((name) => !chains.some(({ chain }) => chain.name === name))
-  const goneSets = [...present.sets.keys()].filter((name) => !sets.some((set) => set.name === name))
+  const goneSets = [...present.sets].filter(([name]) => !sets.some((set) => set.name === name))
+  const onSets = (kind: 'set.flush' | 'set.delete'): NftOp[] =>
+    goneSets.map(([set, facts]) => ({ kind, table, set, ...(isMap(facts) ? { map: true } : {}) }))
   return [
     ...goneChains.map((chain): NftOp => ({ kind: 'rules.flush', table, chain })),
-    ...goneSets.map((set): NftOp => ({ kind: 'set.flush', table, set })),
+    ...onSets('set.flush'),
     ...goneChains.map((chain): NftOp => ({ kind: 'chain.delete', table, chain })),
-    ...goneSets.map((set): NftOp => ({ kind: 'set.delete', table, set })),
+    ...onSets('set.delete'),
   ]
 }

@@ -194,8 +194,8 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'rules.flush': ({ table, chain }) => `nft flush chain ${inTable(table, chain)}`,
   'rule.add': ({ table, chain, rule }) => `nft add rule ${inTable(table, chain)} ${ruleText(rule)}`,
   'set.add': ({ table, set }) => `nft add ${setKind(set)} ${inTable(table, set.name)}${braces(setText(set))}`,
-  'set.delete': ({ table, set }) => `nft delete set ${inTable(table, set)}`,
-  'set.flush': ({ table, set }) => `nft flush set ${inTable(table, set)}`,
+  'set.delete': ({ table, set, map }) => `nft delete ${map === true ? 'map' : 'set'} ${inTable(table, set)}`,
+  'set.flush': ({ table, set, map }) => `nft flush ${map === true ? 'map' : 'set'} ${inTable(table, set)}`,
   'elements.add': (op) => elementsText('add', op),
   'elements.delete': (op) => elementsText('delete', op),
 }

@@ -73,24 +73,28 @@ function planLink({ name, subnets, mtu }: BridgeDesired, link: Link | undefined)
   ]
 }
 
-/** The gateway's address in each network; addresses of networks that the node no longer has go. */
+/**
+ * The gateway's address in each network; addresses of networks that the node no longer has go, and go first: the kernel
+ * takes further addresses of an IPv4 network away with its first, and keeps an IPv6 address only once, whatever its
+ * prefix.
+ */
 function planAddresses(device: string, subnets: readonly Cidr[], actual: readonly Address[]): Op[] {
   const wanted = subnets.map((subnet) => ({ ...subnet, address: gatewayOf(subnet) }))
   const have = new Set(actual.map(formatCidr))
   const want = new Set(wanted.map(formatCidr))
   const linkLocal = (address: Address): boolean => address.family === IPV6 && address.address.startsWith('fe80:')
   return [
-    ...wanted
-      .filter((address) => !have.has(formatCidr(address)))
-      .map((address): Op => ({
-        kind: 'address.add',
-        address: { ...address, device, noDad: address.family === IPV6 },
-      })),
     ...actual
       .filter((address) => !want.has(formatCidr(address)) && !linkLocal(address))
       .map(({ family, address, prefix }): Op => ({
         kind: 'address.delete',
         address: { family, address, prefix, device },
+      })),
+    ...wanted
+      .filter((address) => !have.has(formatCidr(address)))
+      .map((address): Op => ({
+        kind: 'address.add',
+        address: { ...address, device, noDad: address.family === IPV6 },
       })),
   ]
 }

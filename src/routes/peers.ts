@@ -1,6 +1,7 @@
 import { type Cidr, cidrsOverlap, formatCidr } from '../base/ip.js'
 import { diff, keyBy } from '../base/diff.js'
 import { ROUTE_PROTOCOL } from '../base/names.js'
+import { RT_TABLE } from '../codec/rtnl/constants.js'
 import { type Route } from '../codec/rtnl/route.js'
 import { type Node } from '../model/node.js'
 import { type Op } from '../ops/op.js'
@@ -57,8 +58,8 @@ const overlapping = <T extends { readonly cidr: Cidr }>(taken: readonly T[], cid
 export function planPeerRoutes(desired: readonly PeerRoute[], actual: readonly Route[]): Op[] {
   const ours = actual.filter(({ protocol, cloned }) => protocol === ROUTE_PROTOCOL && !cloned)
   const { added, changed, removed } = diff(
-    keyBy(desired, ({ destination }) => formatCidr(destination)),
-    keyBy(ours, ({ destination }) => formatCidr(destination)),
+    keyBy(desired, ({ destination }) => placeOf({ destination, table: RT_TABLE.MAIN })),
+    keyBy(ours, placeOf),
     (want, have) => want.gateway === have.gateway && !have.multipath && !have.dead,
   )
   return [
@@ -69,6 +70,13 @@ export function planPeerRoutes(desired: readonly PeerRoute[], actual: readonly R
     })),
   ]
 }
+
+/** Priority that a route gets which asks for none. */
+const DEFAULT_PRIORITY = { ipv4: 0, ipv6: 1024 } as const
+
+/** Where a route stands: of those with the same place, the kernel keeps one. */
+const placeOf = ({ destination, table, priority }: Pick<Route, 'destination' | 'table' | 'priority'>): string =>
+  `${formatCidr(destination)} ${table} ${priority ?? DEFAULT_PRIORITY[destination.family.name]}`
 
 const asSpec = ({ destination, gateway, table, protocol, priority }: Route) => ({
   destination,

@@ -1,11 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MAIN } from '../../src/cli/demo/installation.js'
 
 /** A demo as a process of its own, with all that it starts marked, so that nothing of it can hide. */
+
+/** The demos' folder for temporary files: whatever they leave there is theirs. */
+const TEMPORARY = mkdtempSync(join(tmpdir(), 'demo-test-'))
+chmodSync(TEMPORARY, 0o777) // for users without rights as well
+process.on('exit', () => rmSync(TEMPORARY, { recursive: true, force: true }))
 
 export interface Finished {
   readonly code: number | null
@@ -35,7 +41,7 @@ export function demo(
 ): DemoProcess {
   const mark = `NETLOOM_TEST=${randomUUID()}`
   const [command = '', ...rest] = [...before, process.execPath, MAIN, 'demo', ...args]
-  const environment = { ...process.env, [mark.slice(0, 12)]: mark.slice(13), NO_COLOR: '1', ...env }
+  const environment = { ...process.env, [mark.slice(0, 12)]: mark.slice(13), NO_COLOR: '1', TMPDIR: TEMPORARY, ...env }
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, detached: true })
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
@@ -85,7 +91,7 @@ export const leftovers = (): Record<string, readonly string[]> => ({
     .map((line) => line.split(':')[0]!.trim()),
   routes: readFileSync('/proc/self/net/route', 'utf8').split('\n'),
   run: names('/run').filter((name) => /netns|netloom/.test(name)),
-  files: names(tmpdir()).filter((name) => name.startsWith('netloom')),
+  files: names(TEMPORARY),
 })
 
 function names(folder: string): string[] {

@@ -56,7 +56,7 @@ t.test('traffic does not notice that the agent crashes, is away, and comes back'
     probe(node.place, here.addresses[0]!, 8080),
   ]
   for (let round = 0; round < 3; round++) {
-    await node.agent.crash()
+    await node.agent.kill()
     await sleep(100)
     await node.startAgent().ready()
     await sleep(100)
@@ -74,7 +74,7 @@ t.test('traffic does not notice that the agent crashes, is away, and comes back'
   })
 
   t.test('what changed while it was away is caught up with', async (t) => {
-    await node.agent.crash()
+    await node.agent.kill()
     lab.remove(here.object)
     await node.startAgent().ready()
     await lab.endpoints(1)

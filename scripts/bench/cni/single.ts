@@ -18,6 +18,9 @@ export interface SingleOptions {
   readonly warmUp: number
 }
 
+/** Rounds that pods are made ready for at a time: enough that making them is rare, few enough to bound memory. */
+const BLOCK = 25
+
 interface Step {
   /** Name of its measurements. */
   readonly name: string
@@ -25,33 +28,40 @@ interface Step {
   readonly check?: (output: string) => void
 }
 
+/** What one contender does in a round, with a pod that nobody has used before. */
 type Turn = (pod: PodNamespace) => Step[]
 
+type Measurements = Pick<Surroundings, 'signal' | 'progress'> & { readonly samples: Samples }
+
 /** Puts `CONTENDER ADD`, `CONTENDER DEL` and the floors into `samples`, in milliseconds. */
-export async function measureSingle(
-  stage: Stage,
-  { iterations, warmUp }: SingleOptions,
-  { samples, signal, progress }: Pick<Surroundings, 'signal' | 'progress'> & { samples: Samples },
-): Promise<void> {
-  const turns: Turn[] = [...stage.contenders.map((contender) => attachment(stage, contender)), floors(stage)]
-  const total = iterations + warmUp
-  progress.say(`one at a time, ${iterations} times each`)
-  const pods = await stage.pods.make(total * turns.length)
-  for (let round = 0; round < total; round++) {
-    progress.detail(`one at a time: ${round + 1} of ${total}`)
-    for (const steps of turn(turns, round)) {
-      for (const { name, make, check } of steps(pods.pop() as PodNamespace)) {
-        await sleep(PAUSE_MS)
-        signal.throwIfAborted()
-        const execution = make()
-        const ms = execution.runSync()
-        const output = execution.finish()
-        check?.(output)
-        if (round >= warmUp) samples.add(name, ms)
-      }
+export async function measureSingle(stage: Stage, options: SingleOptions, measurements: Measurements): Promise<void> {
+  const turns = [...stage.contenders.map((contender) => attachment(stage, contender)), floors(stage)]
+  const { progress } = measurements
+  const total = options.iterations + options.warmUp
+  progress.say(`one at a time, ${options.iterations} times each`)
+  for (let first = 0; first < total; first += BLOCK) {
+    const last = Math.min(first + BLOCK, total)
+    const pods = await stage.pods.make((last - first) * turns.length)
+    let used = 0
+    for (let round = first; round < last; round++) {
+      progress.detail(`one at a time: ${round + 1} of ${total}`)
+      for (const take of turn(turns, round))
+        await measure(take(pods[used++] as PodNamespace), round >= options.warmUp, measurements)
     }
+    await stage.pods.retire(pods)
   }
-  await stage.pods.retire(pods)
+}
+
+async function measure(steps: readonly Step[], counts: boolean, { samples, signal }: Measurements): Promise<void> {
+  for (const { name, make, check } of steps) {
+    await sleep(PAUSE_MS)
+    signal.throwIfAborted()
+    const execution = make()
+    const ms = execution.runSync()
+    const output = execution.finish()
+    check?.(output)
+    if (counts) samples.add(name, ms)
+  }
 }
 
 const attachment =

@@ -101,12 +101,6 @@ export class Agent {
     )
   }
 
-  /** Ends it as a crash does: at once, with nothing said. */
-  async crash(): Promise<void> {
-    this.#child.kill('SIGKILL')
-    await this.#ended
-  }
-
   /** Ends it as a supervisor would, and by force if it takes too long. */
   async stop(): Promise<void> {
     this.#child.stdin?.end()

@@ -5,7 +5,7 @@ import { EXIT, type ExitCode } from '../command.js'
 import { planScene } from './cluster.js'
 import { Demonstration } from './demonstration.js'
 import { MAIN, PLUGIN, SHOP } from './installation.js'
-import { assertIsolated, INTERRUPTED, untilStopped } from './isolation.js'
+import { assertIsolated, untilStopped } from './isolation.js'
 import { keepText } from './keep.js'
 import { layOut } from './layout.js'
 import { readManifests } from './manifests.js'
@@ -39,11 +39,9 @@ export async function runInside(options: DemoOptions): Promise<ExitCode> {
     demonstration = await prepare(options, new Phases(progress))
     const work = perform(demonstration, options, progress)
     report = (await Promise.race([work, stopped])) ?? undefined
-    if (report === undefined) return INTERRUPTED
+    if (report === undefined) return EXIT.INTERRUPTED
     if (options.keep) {
-      process.stderr.write(
-        keepText({ report, ownUsers, pid: process.pid, parent: process.ppid, state: demonstration.stateDirectory }),
-      )
+      process.stderr.write(keepText({ report, ownUsers, pid: process.pid, state: demonstration.stateDirectory }))
       await stopped
     }
     return report.ok ? EXIT.OK : EXIT.FAILED

@@ -98,11 +98,8 @@ const ended = (child: ChildProcess): Promise<End> =>
     child.on('exit', (code, signal) => resolve({ code, signal }))
   })
 
-/** What the process inside says of an interruption by its input; which signal it was, only the one outside knows. */
-export const INTERRUPTED = 130 as ExitCode
-
 export function exitCode({ code, signal }: End, received: NodeJS.Signals | undefined): ExitCode {
-  if (received !== undefined && (code === INTERRUPTED || code === null))
+  if (received !== undefined && (code === EXIT.INTERRUPTED || code === null))
     return (128 + constants.signals[received]) as ExitCode
   if (signal === null) return (code ?? EXIT.FAILED) as ExitCode
   process.stderr.write(`netloom demo: its process was killed (${signal})\n`)

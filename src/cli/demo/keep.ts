@@ -6,9 +6,8 @@ export interface Kept {
   readonly report: Pick<Report, 'pods' | 'nodes' | 'services'>
   /** It has a user namespace of its own: a user without rights has started it. */
   readonly ownUsers: boolean
-  /** Process ids of the demo and of what it was started by, as they are outside. */
+  /** Process id of the demo, as it is outside. */
   readonly pid: number
-  readonly parent: number
   /** The folder of YAML, as the demo sees it. */
   readonly state: string
 }
@@ -17,7 +16,7 @@ export interface Kept {
  * Text for another terminal. The demo's /run is its own, so from outside every path goes through /proc/PID/root. Its
  * user namespace has to be entered where it has one, and cannot be where it has none (setns answers EINVAL).
  */
-export function keepText({ report, ownUsers, pid, parent, state }: Kept): string {
+export function keepText({ report, ownUsers, pid, state }: Kept): string {
   const users = ownUsers ? ' --user --preserve-credentials' : ''
   const enter = `nsenter --target ${pid}${users} --mount --net=/proc/${pid}/root`
   const pod = report.pods.find(({ hostNetwork }) => !hostNetwork)
@@ -33,7 +32,7 @@ export function keepText({ report, ownUsers, pid, parent, state }: Kept): string
       : [[`${service?.service ?? ''}, as that pod`, `${enter}${pod.namespace} bash -c 'cat <${asked}'`]]),
     ...(node === undefined ? [] : [['a node', `${enter}/run/netns/${node.name} bash`]]),
     ['the cluster (YAML to edit)', `/proc/${pid}/root${state}`],
-    ['to end it', `Ctrl-C here, or kill ${parent}`],
+    ['to end it', `Ctrl-C here, or kill ${pid}`],
   ]
   const lines = rows.map(([what = '', how = '']) => `  ${what}\n    ${how}\n`)
   return `\nThe demo stays up. In another terminal:\n${lines.join('')}`

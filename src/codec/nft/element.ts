@@ -25,7 +25,7 @@ export interface Element {
   /** Of interval sets: the last address of the range that starts at `key`; `key` itself unless given. */
   readonly last?: string
   /** Of maps: the value's parts, or the verdict. */
-  readonly data?: readonly Scalar[] | Verdict
+  readonly data?: readonly Scalar[] | Verdict | undefined
 }
 
 /** Elements are written in messages of at most this many; fewer where long chain names would make it too much. */
@@ -40,7 +40,9 @@ const write = (type: number, table: Table, spec: SetSpec, elements: readonly Ele
     body: (writer) => {
       writer.attrString(ELEM_LIST_ATTR.SET, spec.name)
       const list = writer.nest(ELEM_LIST_ATTR.ELEMENTS)
-      for (const element of elements) writeElement(writer, spec, element)
+      // The key is enough to delete by.
+      for (const element of elements)
+        writeElement(writer, spec, type === MESSAGE.NEWSETELEM ? element : { ...element, data: undefined })
       writer.end(list)
     },
   })

@@ -24,13 +24,14 @@ const be32 = (attribute: number): readonly [number, Format] => [attribute, 'be32
 
 /**
  * Attribute numbers of <linux/netfilter/nf_tables.h> (enum nft_*_attributes). All of a kind's attributes that change
- * what it does, also those that we never write: a rule that somebody altered must not look like ours.
+ * what it does, also those that we never write: a rule that somebody altered must not look like ours. They are written
+ * in the order in which nft writes them.
  */
 const ROWS = {
   payload: { dreg: be32(1), base: be32(2), offset: be32(3), length: be32(4), sreg: be32(5) },
-  meta: { dreg: be32(1), key: be32(2), sreg: be32(3) },
+  meta: { key: be32(2), dreg: be32(1), sreg: be32(3) },
   cmp: { sreg: be32(1), op: be32(2), data: [3, 'data'] },
-  lookup: { set: [1, 'string'], sreg: be32(2), dreg: be32(3), flags: be32(5) },
+  lookup: { sreg: be32(2), dreg: be32(3), set: [1, 'string'], flags: be32(5) },
   immediate: { dreg: be32(1), data: [2, 'data'] },
   numgen: { dreg: be32(1), modulus: be32(2), type: be32(3), offset: be32(4) },
   nat: {

@@ -35,6 +35,8 @@ export const setFacts = (spec: SetSpec): SetFacts => ({
   ...dataFacts(spec.data),
 })
 
+export const isMap = ({ flags }: SetFacts): boolean => (flags & SET_FLAG.MAP) !== 0
+
 export const sameSet = (a: SetFacts, b: SetFacts): boolean =>
   a.flags === b.flags &&
   a.keyType === b.keyType &&
@@ -61,7 +63,7 @@ export const addSet = (table: Table, spec: SetSpec): Request =>
   })
 
 /** TLV types of a set's user data, by which nft prints it (libnftnl, enum nftnl_udata_set_types). */
-const USERDATA = { KEY_ORDER: 0, DATA_ORDER: 1, MERGE: 2, KEY_TYPEOF: 3, DATA_TYPEOF: 4 } as const
+const USERDATA = { KEY_ORDER: 0, DATA_ORDER: 1, KEY_TYPEOF: 3, DATA_TYPEOF: 4, DATA_INTERVAL: 6 } as const
 /** nft's kinds of expressions inside a `typeof` (enum expr_types). */
 const EXPRESSION_KIND = { verdict: 1, concatenation: 13 } as const
 
@@ -85,7 +87,8 @@ function userdata({ key, data }: SetSpec): Uint8Array {
     if (data !== undefined && data !== 'verdict' && data.length > 1)
       bytes.push(...tlv(USERDATA.DATA_TYPEOF, typeOf(EXPRESSION_KIND.concatenation)))
   }
-  return Uint8Array.from([...bytes, ...tlv(USERDATA.MERGE, u32(0))])
+  if (data !== undefined) bytes.push(...tlv(USERDATA.DATA_INTERVAL, u32(0)))
+  return Uint8Array.from(bytes)
 }
 
 export const deleteSet = (table: Table, name: string): Request =>

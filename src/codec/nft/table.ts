@@ -1,6 +1,6 @@
 import { Attributes } from '../attr.js'
 import { type Request } from '../request.js'
-import { FLAG, type Message, type Writer } from '../wire.js'
+import { type Message, type Writer } from '../wire.js'
 import {
   BATCH_BEGIN,
   BATCH_END,
@@ -62,7 +62,6 @@ export const tableText = ({ family, name }: Table): string => `${family} ${name}
 export const addTable = (table: Table): Request =>
   tableRequest({
     type: MESSAGE.NEWTABLE,
-    flags: FLAG.CREATE,
     table,
     operation: `create table ${tableText(table)}`,
     body: (writer) => writer.attrBe32(TABLE_ATTR.FLAGS, 0),

@@ -47,7 +47,11 @@ for (const [name, [subnet, count, last]] of Object.entries(SIZES))
     t.equal(new Set(given).size, count)
     if (count > 0) t.equal(given.at(-1), last)
     t.throws(() => pool.choose(), { code: 'exhausted', message: new RegExp(subnet.replaceAll('.', '\\.')) })
-    t.notMatch(messageOf(() => pool.choose()), /-\d/, 'no negative count in the message')
+    t.notMatch(
+      messageOf(() => pool.choose()),
+      /-\d/,
+      'no negative count in the message',
+    )
   })
 
 function messageOf(work: () => unknown): string {
@@ -99,15 +103,18 @@ t.test('networks that change: old leases stay, and count where the networks over
   pool.subnets = subnets('10.1.0.0/28')
   const given = Array.from({ length: 7 }, (_, i) => take(pool, `again${i}`)[0])
   t.equal(new Set(given).size, 7)
-  t.notOk(given.some((address) => ['10.1.0.2', '10.1.0.7'].includes(address ?? '')), 'those of the old leases are taken')
+  t.notOk(
+    given.some((address) => ['10.1.0.2', '10.1.0.7'].includes(address ?? '')),
+    'those of the old leases are taken',
+  )
   t.throws(() => pool.choose(), { code: 'exhausted' })
 })
 
 t.test("a lease at what is the gateway's or the network's address now does not lead outside", async (t) => {
   for (const old of ['10.1.0.64', '10.1.0.65', '10.1.0.127']) {
     const pool = new Pool(subnets('10.1.0.64/26'), [lease('old', [old])])
-    const address = pool.choose()[0]!
-    t.equal(address, '10.1.0.66', `${old} was given last`)
+    const host = Number(pool.choose()[0]?.split('.')[3])
+    t.ok(host >= 66 && host <= 126, `${old} was given last, ${host} comes next`)
   }
 })
 
@@ -155,7 +162,7 @@ t.test('under any sequence of changes nobody shares an address, and every addres
 
   /** A refusal names the network, and that network is full indeed. */
   function check(pool: Pool, owners: ReadonlyMap<string, string>, message: string): void {
-    const network = /no free address in (\S+?):/.exec(message)?.[1] ?? ''
+    const network = /no free address in (\S+): /.exec(message)?.[1] ?? ''
     const subnet = parseCidr(network)
     const free = 2 ** (subnet.family.bits - subnet.prefix) - (subnet.family.bytes === 4 ? 3 : 2)
     const usable = [...owners.keys()].filter(

@@ -14,19 +14,22 @@ const lease: Lease = {
 t.test('an attachment is its network, container and interface together', async (t) => {
   const keys = [lease, { ...lease, network: 'x' }, { ...lease, containerId: 'x' }, { ...lease, ifname: 'x' }]
   t.equal(new Set(keys.map(leaseKey)).size, 4)
-  t.equal(leaseKey({ ...lease, netns: 'elsewhere', addresses: [] }), leaseKey(lease))
+  const elsewhere: Lease = { ...lease, netns: 'elsewhere', addresses: [] }
+  t.equal(leaseKey(elsewhere), leaseKey(lease))
 })
 
 t.test("the node's end has a name of its own for each attachment, always the same, that a link can have", async (t) => {
-  t.equal(hostInterfaceOf(lease), hostInterfaceOf({ ...lease }))
   const names = Array.from({ length: 2000 }, (_, i) => hostInterfaceOf({ ...lease, containerId: `c${i}` }))
   t.equal(new Set(names).size, names.length)
   t.ok(names.every((name) => /^nlm-[0-9a-f]{11}$/.test(name) && name.length === 15))
 })
 
-t.test('the name of an interface does not change between versions: links of running pods are found by it', async (t) => {
-  t.equal(hostInterfaceOf({ network: 'pods', containerId: 'c1', ifname: 'eth0' }), 'nlm-814c47b80cb')
-})
+t.test(
+  'the name of an interface does not change between versions: links of running pods are found by it',
+  async (t) => {
+    t.equal(hostInterfaceOf({ network: 'pods', containerId: 'c1', ifname: 'eth0' }), 'nlm-814c47b80cb')
+  },
+)
 
 t.test('a MAC address belongs to an address: local, unicast, and with an IPv4 address in it', async (t) => {
   t.equal(macOf('10.1.2.3'), '0a:58:0a:01:02:03')

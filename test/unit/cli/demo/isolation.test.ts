@@ -1,5 +1,6 @@
 import t from 'tap'
-import { assertIsolated, exitCode, INTERRUPTED } from '../../../../src/cli/demo/isolation.js'
+import { assertIsolated, exitCode } from '../../../../src/cli/demo/isolation.js'
+import { EXIT } from '../../../../src/cli/command.js'
 
 const OUTSIDE = 'net:[1] mnt:[2] user:[3]'
 
@@ -22,8 +23,8 @@ t.test('a user namespace of its own is recognised', async (t) => {
 t.test('exit codes are those of the process inside, or of the signal that came', async (t) => {
   t.equal(exitCode({ code: 0, signal: null }, undefined), 0)
   t.equal(exitCode({ code: 1, signal: null }, undefined), 1)
-  t.equal(exitCode({ code: INTERRUPTED, signal: null }, undefined), 130)
-  t.equal(exitCode({ code: INTERRUPTED, signal: null }, 'SIGINT'), 130)
-  t.equal(exitCode({ code: INTERRUPTED, signal: null }, 'SIGTERM'), 143)
+  t.equal(exitCode({ code: EXIT.INTERRUPTED, signal: null }, undefined), 130)
+  t.equal(exitCode({ code: EXIT.INTERRUPTED, signal: null }, 'SIGINT'), 130)
+  t.equal(exitCode({ code: EXIT.INTERRUPTED, signal: null }, 'SIGTERM'), 143)
   t.equal(exitCode({ code: 0, signal: null }, 'SIGINT'), 0, '--keep that is ended has succeeded')
 })

@@ -39,7 +39,7 @@ const report = {
     },
   ],
 }
-const kept = { report, pid: 42, parent: 41, state: '/run/netloom-demo/cluster' }
+const kept = { report, pid: 42, state: '/run/netloom-demo/cluster' }
 
 t.test('it says how to enter a pod and a node, where the YAML is, and how to end', async (t) => {
   t.equal(
@@ -55,7 +55,7 @@ The demo stays up. In another terminal:
   the cluster (YAML to edit)
     /proc/42/root/run/netloom-demo/cluster
   to end it
-    Ctrl-C here, or kill 41
+    Ctrl-C here, or kill 42
 `,
   )
 })
