@@ -37,17 +37,24 @@ export class CniFailure extends NetloomError {
   }
 }
 
+/**
+ * Codes 2 and 3 promise something to the runtime: that a key of the configuration is at fault, and that there is
+ * nothing to clean up. Only those who know that say so, with {@link CniFailure}.
+ */
 const CODES: Readonly<Record<ErrorCode, CniCode>> = {
   invalid: CNI_CODE.INVALID_CONFIG,
-  'not-found': CNI_CODE.UNKNOWN_CONTAINER,
+  'not-found': CNI_CODE.KERNEL,
   exists: CNI_CODE.EXISTS,
   exhausted: CNI_CODE.EXHAUSTED,
   kernel: CNI_CODE.KERNEL,
   io: CNI_CODE.IO,
   unavailable: CNI_CODE.TRY_AGAIN,
-  unsupported: CNI_CODE.UNSUPPORTED_FIELD,
+  unsupported: CNI_CODE.KERNEL,
   internal: CNI_CODE.INTERNAL,
 }
+
+/** The kernel's own lack of room is no lack of addresses. */
+const isKernels = ({ code, errno }: NetloomError): boolean => code === 'exhausted' && errno !== undefined
 
 const MESSAGES: Readonly<Record<CniCode, string>> = {
   1: 'incompatible CNI version',
@@ -69,6 +76,7 @@ const MESSAGES: Readonly<Record<CniCode, string>> = {
 /** Whatever was thrown, as the specification wants it: `msg` says what kind of failure, `details` what and where. */
 export function cniError(thrown: unknown, cniVersion: string): CniError {
   const error = asNetloomError(thrown)
-  const code = error instanceof CniFailure ? error.cniCode : CODES[error.code]
+  const general = isKernels(error) ? CNI_CODE.KERNEL : CODES[error.code]
+  const code = error instanceof CniFailure ? error.cniCode : general
   return { cniVersion, code, msg: MESSAGES[code], details: error.message }
 }

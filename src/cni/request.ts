@@ -102,10 +102,13 @@ function checkEnvironment({ containerId, ifname, netns }: Pick<CniRequest, 'cont
 
 /** Pairs of CNI_ARGS that tell which pod it is: K8S_POD_NAMESPACE and K8S_POD_NAME. */
 function podOf(args: string): string | undefined {
-  const pairs = new Map(args.split(';').map((pair) => [pair.split('=', 1)[0] ?? '', pair.slice(pair.indexOf('=') + 1)]))
-  const namespace = pairs.get('K8S_POD_NAMESPACE')
-  const name = pairs.get('K8S_POD_NAME')
-  return namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`
+  const value = (name: string): string =>
+    args
+      .split(';')
+      .find((pair) => pair.startsWith(`${name}=`))
+      ?.slice(name.length + 1) ?? ''
+  const [namespace, name] = [value('K8S_POD_NAMESPACE'), value('K8S_POD_NAME')]
+  return namespace === '' || name === '' ? undefined : `${namespace}/${name}`
 }
 
 const key = (name: string, problem: string): CniFailure =>

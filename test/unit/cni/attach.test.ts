@@ -1,0 +1,80 @@
+import t from 'tap'
+import { parseCidr } from '../../../src/base/ip.js'
+import { gatewayFor, planForget, planHostSide, planPodSide, planReattach, podMac } from '../../../src/cni/attach.js'
+import { type Lease, macOf } from '../../../src/model/lease.js'
+import { type Op } from '../../../src/ops/op.js'
+
+const LEASE: Lease = {
+  network: 'pods',
+  containerId: 'c1',
+  ifname: 'eth0',
+  netns: '/run/netns/a',
+  addresses: ['10.1.0.2', 'fd00:1::2'],
+  hostInterface: 'nlm-1',
+}
+const BRIDGE = { name: 'netloom0', index: 7 }
+const SUBNETS = [parseCidr('10.1.0.0/24'), parseCidr('fd00:1::/64')]
+const PLAN = { lease: LEASE, bridge: BRIDGE, subnets: SUBNETS, mtu: 1450 }
+
+const kinds = (ops: readonly Op[]): string[] => ops.map(({ kind }) => kind)
+
+t.test("a pod's MAC address is that of its first address", async (t) => {
+  t.equal(podMac(LEASE), macOf('10.1.0.2'))
+  t.throws(() => podMac({ ...LEASE, addresses: [] }), { code: 'internal' })
+})
+
+t.test('one request makes both ends, the far one in the namespace, both with the same MTU', async (t) => {
+  const [first] = planHostSide(PLAN, 42)
+  t.match(first, {
+    kind: 'link.add',
+    link: {
+      kind: 'veth',
+      name: 'nlm-1',
+      master: 7,
+      mtu: 1450,
+      peer: { name: 'eth0', mac: podMac(LEASE), mtu: 1450, netnsFd: 42 },
+    },
+  })
+})
+
+t.test('the port is isolated before the pod has an address', async (t) => {
+  const ops = planHostSide(PLAN, 42)
+  t.ok(ops.some((op) => op.kind === 'port.set' && op.port.isolated === true))
+  t.notOk(ops.some(({ kind }) => kind === 'address.add'))
+})
+
+t.test('a pod has its address alone, and everything goes through the gateway', async (t) => {
+  const ops = planPodSide(PLAN)
+  const prefixes = ops.flatMap((op) => (op.kind === 'address.add' ? [op.address.prefix] : []))
+  t.same(prefixes, [32, 128])
+  const routes = ops.flatMap((op) => (op.kind === 'route.replace' ? [op.route] : []))
+  t.same(
+    routes.map(({ destination: { address, prefix }, gateway }) => `${address}/${prefix} ${gateway ?? 'on the link'}`),
+    ['10.1.0.1/32 on the link', '0.0.0.0/0 10.1.0.1', 'fd00:1::1/128 on the link', '::/0 fd00:1::1'],
+  )
+  t.ok(kinds(ops).indexOf('sysctl.set') < kinds(ops).indexOf('address.add'), 'IPv6 is on before it gets an address')
+})
+
+t.test('a pod without IPv6 has its IPv6 settings left as they are', async (t) => {
+  t.notOk(kinds(planPodSide({ ...PLAN, lease: { ...LEASE, addresses: ['10.1.0.2'] } })).includes('sysctl.set'))
+})
+
+t.test('what is forgotten is what was told: a neighbour for each address', async (t) => {
+  const told = planHostSide(PLAN, 42).flatMap((op) => (op.kind === 'neighbour.replace' ? [op.neighbour] : []))
+  const forgotten = planForget(LEASE, BRIDGE).flatMap((op) => (op.kind === 'neighbour.delete' ? [op.neighbour] : []))
+  t.equal(told.length, 2)
+  t.same(forgotten, told)
+})
+
+t.test('what comes back to a new bridge is all that its link had at the old one', async (t) => {
+  const made = planHostSide(PLAN, 42).slice(2)
+  const back = planReattach(LEASE, BRIDGE)
+  t.same(back.slice(-made.length), made)
+  t.match(back[0], { kind: 'link.set', name: 'nlm-1', changes: { master: 7, up: true } })
+})
+
+t.test('the gateway is that of the family, whatever the order of networks', async (t) => {
+  t.equal(gatewayFor('10.1.0.2', [...SUBNETS].reverse()), '10.1.0.1')
+  t.equal(gatewayFor('fd00:1::2', SUBNETS), 'fd00:1::1')
+  t.throws(() => gatewayFor('10.1.0.2', SUBNETS.slice(1)), { code: 'internal' })
+})
