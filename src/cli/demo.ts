@@ -19,6 +19,10 @@ Options:
   --json       print one JSON document instead of tables
   -h, --help   this text
 
+Examples:
+  netloom demo
+  netloom demo ./manifests --nodes 5 --keep
+
 Exit code: 0 all as it should be, 1 something is not, 2 wrong usage, 3 the machine does not allow it, 130 Ctrl-C.
 `
 

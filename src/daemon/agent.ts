@@ -111,6 +111,7 @@ export class Agent {
     })
     await source.start()
     await this.#network.reconciler.now()
+    this.#network.watch()
     await this.#recover()
     await this.#services.reconciler.now()
     this.#notReady = undefined
@@ -177,7 +178,7 @@ export class Agent {
   async stop(): Promise<void> {
     await this.#server.close()
     await this.#options.source.close()
-    await Promise.all([this.#network.reconciler.close(), this.#services.reconciler.close()])
+    await Promise.all([this.#network.close(), this.#services.reconciler.close()])
     this.#kernel.close()
     this.#journal.close()
   }

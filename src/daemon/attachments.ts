@@ -23,6 +23,7 @@ import { observeAddresses, observeLink, observeLinks, observeRoutes } from '../k
 import { openSocket, PROTOCOL } from '../kernel/socket.js'
 import { Talk } from '../kernel/talk.js'
 import { hostInterfaceOf, type Lease, leaseKey } from '../model/lease.js'
+import { gatewayMac } from '../model/podnetwork.js'
 import { FAMILIES } from '../base/family.js'
 import { type Kernel } from './kernel.js'
 import { type NodeNetwork } from './node-network.js'
@@ -51,7 +52,7 @@ export class Attachments {
 
   constructor(options: AttachmentsOptions) {
     this.#options = options
-    this.#reaper = new Reaper(options.kernel.route)
+    this.#reaper = new Reaper(options.kernel.deletions)
   }
 
   get leases(): Iterable<Lease> {
@@ -78,7 +79,7 @@ export class Attachments {
         const plan = { lease: this.#lease(request), bridge, subnets, mtu }
         try {
           await this.#attach(plan, pod)
-          return addResult(request.config, await this.#attached(plan))
+          return addResult(request.config, attachedOf(plan))
         } catch (error) {
           await this.#release(plan.lease)
           throw error
@@ -104,30 +105,12 @@ export class Attachments {
   }
 
   async #attach(plan: AttachmentPlan, { fd, route }: Pod): Promise<void> {
-    await this.#options.kernel.applier.apply(planHostSide(plan, fd))
-    await new Applier({ route, namespace: fd }).apply(planPodSide(plan))
-  }
-
-  async #attached({ lease, subnets, mtu }: AttachmentPlan): Promise<Attached> {
-    const host = await observeLink(this.#options.kernel.route, lease.hostInterface)
-    const addresses = lease.addresses.map((address) => ({
-      address,
-      prefix: address.includes(':') ? 128 : 32,
-      gateway: gatewayFor(address, subnets),
-    }))
-    return {
-      hostInterface: lease.hostInterface,
-      hostMac: host?.mac ?? '',
-      ifname: lease.ifname,
-      mac: podMac(lease),
-      netns: lease.netns,
-      mtu,
-      addresses,
-      routes: addresses.flatMap(({ address, gateway }) => {
-        const family = familyOf(address)
-        return family === undefined ? [] : [{ destination: parseCidr(family.everything), gateway }]
-      }),
-    }
+    const { bridge, lease } = plan
+    const known = new Map([[bridge.name, bridge.index]])
+    const made = await this.#options.kernel.applier.apply(planHostSide(plan, fd), known)
+    const inside = made.get(lease.hostInterface)?.peerIndex
+    const knownInside = new Map(inside === undefined ? [] : [[lease.ifname, inside]])
+    await new Applier({ route, namespace: fd }).apply(planPodSide(plan), knownInside)
   }
 
   /** Takes a pod off; succeeds whatever is gone already (CNI specification, "DEL"). */
@@ -145,7 +128,11 @@ export class Attachments {
   async #release(lease: Lease): Promise<void> {
     const { journal, pool, kernel, network } = this.#options
     await this.#reaper.delete(lease.hostInterface)
-    if (network.bridge !== undefined) await kernel.applier.apply(planForget(lease, network.bridge))
+    if (network.bridge !== undefined)
+      await kernel.applier.apply(
+        planForget(lease, network.bridge),
+        new Map([[network.bridge.name, network.bridge.index]]),
+      )
     journal.remove(lease)
     pool.remove(lease)
   }
@@ -228,7 +215,7 @@ export class Attachments {
   async #withPod<T>(netns: string, work: (pod: Pod) => Promise<T>): Promise<T> {
     const fd = openPodNamespace(netns)
     try {
-      const route = inNamespace(fd, () => new Talk(openSocket({ protocol: PROTOCOL.ROUTE })))
+      const route = inNamespace(fd, () => new Talk(openSocket({ protocol: PROTOCOL.ROUTE, bufferBytes: 0 })))
       try {
         return await work({ fd, route })
       } finally {
@@ -237,6 +224,24 @@ export class Attachments {
     } finally {
       closeSync(fd)
     }
+  }
+}
+
+function attachedOf({ lease, subnets, mtu }: AttachmentPlan): Attached {
+  const addresses = lease.addresses.map((address) => {
+    const family = familyOf(address)
+    if (family === undefined) throw new NetloomError('internal', `'${address}' is not an address`)
+    return { family, address, prefix: family.bits, gateway: gatewayFor(address, subnets) }
+  })
+  return {
+    hostInterface: lease.hostInterface,
+    hostMac: gatewayMac(subnets),
+    ifname: lease.ifname,
+    mac: podMac(lease),
+    netns: lease.netns,
+    mtu,
+    addresses,
+    routes: addresses.map(({ family, gateway }) => ({ destination: parseCidr(family.everything), gateway })),
   }
 }
 

@@ -50,22 +50,28 @@ export async function callAgent(
 
 function exchange(socket: string, frame: Uint8Array, timeoutMs: number): Promise<FrameBody> {
   return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => {
-      connection.destroy()
-      const cause = asNetloomError(error)
-      reject(new NetloomError('unavailable', `no agent answers at ${socket}: ${cause.message}`, { cause }))
-    }
     const decoder = new FrameDecoder()
     const connection = createConnection(socket)
-    connection.setTimeout(timeoutMs, () => fail(new Error(`no answer within ${timeoutMs} ms`)))
+    const settle = (work: () => void): void => {
+      clearTimeout(timer)
+      connection.destroy()
+      work()
+    }
+    const fail = (error: unknown): void => {
+      const cause = asNetloomError(error)
+      const message = `no agent answers at ${socket}: ${cause.message}`
+      settle(() => reject(new NetloomError('unavailable', message, { cause })))
+    }
+    // Not the socket's own timeout: that one starts again with each byte.
+    const timer = setTimeout(() => fail(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
     connection.on('error', fail)
     connection.on('close', () => fail(new Error('the connection was closed')))
     connection.on('connect', () => connection.write(frame))
     connection.on('data', (chunk) => {
       try {
-        for (const { body } of decoder.push(chunk)) {
-          resolve(body)
-          connection.destroy()
+        for (const { kind, body } of decoder.push(chunk)) {
+          if (kind !== FRAME_KIND.REPLY) throw new NetloomError('invalid', 'kind: not a reply', { field: 'kind' })
+          settle(() => resolve(body))
         }
       } catch (error) {
         fail(error)

@@ -14,12 +14,15 @@ const REMEMBERED_GENERATIONS = 1000
 export class Kernel {
   readonly route: Talk
   readonly netfilter: Talk
+  /** For deletions of links, which take the kernel some 20 ms each: meanwhile the agent goes on. */
+  readonly deletions: Talk
   readonly applier: Applier
   readonly #generations = new Set<number>()
   readonly #monitors: Transport[] = []
 
   constructor() {
     this.route = new Talk(openSocket({ protocol: PROTOCOL.ROUTE }))
+    this.deletions = new Talk(openSocket({ protocol: PROTOCOL.ROUTE, inThread: true }))
     this.netfilter = new Talk(openSocket({ protocol: PROTOCOL.NETFILTER, bufferBytes: NETFILTER_BUFFER_BYTES }))
     this.applier = new Applier({
       route: this.route,
@@ -44,6 +47,7 @@ export class Kernel {
   close(): void {
     for (const monitor of this.#monitors) monitor.close()
     this.route.close()
+    this.deletions.close()
     this.netfilter.close()
   }
 }

@@ -1,7 +1,7 @@
 import { FAMILIES } from '../base/family.js'
 import { type Cidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
-import { BRIDGE, MASQUERADE_TABLE, ROUTE_PROTOCOL, VETH_PREFIX } from '../base/names.js'
+import { BRIDGE, MASQUERADE_TABLE, ROUTE_PROTOCOL } from '../base/names.js'
 import { type Element } from '../codec/nft/element.js'
 import { type Table } from '../codec/nft/table.js'
 import { type Address } from '../codec/rtnl/address.js'
@@ -11,7 +11,6 @@ import {
   observeAddresses,
   observeElements,
   observeLink,
-  observeLinks,
   observeRoutes,
   observeRuleset,
   observeSysctls,
@@ -41,14 +40,20 @@ export interface NodeNetworkOptions {
 /** MTU of Ethernet, where the node's own link is not known. */
 const DEFAULT_MTU = 1500
 
-/** Milliseconds to gather events: a pod's attachment causes some ten of them. */
+/** Milliseconds to gather events. */
 const GATHER_MS = 20
+
+/** Milliseconds between two looks at the links: what is wrong is to be right within a second. */
+const LINKS_MS = 500
 
 /** Keeps the node's bridge, its routes to the other nodes and its masquerade table as the Node objects want them. */
 export class NodeNetwork {
   readonly reconciler: Reconciler
   readonly #options: NodeNetworkOptions
   #bridge: { readonly name: string; readonly index: number } | undefined
+  /** Fingerprints of the bridge and the node's own link, by name, as the last run left them. */
+  #links = new Map<string, string>()
+  #timer: NodeJS.Timeout | undefined
   #mtu = DEFAULT_MTU
   #subnets: readonly Cidr[] = []
   #routes: readonly PeerRoute[] = []
@@ -85,16 +90,36 @@ export class NodeNetwork {
     if (changes.some(({ kind }) => kind === 'Node')) this.reconciler.trigger()
   }
 
-  /** Something changed in the kernel: looked at only where it is ours, or the node's own link. */
+  /** Begins to look after the bridge and the node's own link, twice a second. */
+  watch(): void {
+    this.#timer = setInterval(() => void this.#look(), LINKS_MS)
+    this.#timer.unref()
+  }
+
+  /** A link that is not as the last run left it is put right, or followed. */
+  async #look(): Promise<void> {
+    try {
+      const { route } = this.#options.kernel
+      const names = [...this.#links.keys()]
+      const links = await Promise.all(names.map((name) => observeLink(route, name)))
+      if (names.some((name, i) => this.#links.get(name) !== fingerprint(links[i]))) this.reconciler.trigger()
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'links could not be looked at')
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.reconciler.close()
+  }
+
+  /** Something changed in the kernel: looked at only where it is ours, or the node's own address. */
   observed(event: NetworkEvent): void {
     if (this.#concerns(event)) this.reconciler.trigger()
   }
 
   #concerns(event: NetworkEvent): boolean {
     switch (event.kind) {
-      case 'link':
-        // Pods' links come and go. Any other may be the one that the node's address is on, or soon will be.
-        return !event.link.name.startsWith(VETH_PREFIX)
       case 'address':
         return event.address.index === this.#bridge?.index || this.#isOwnAddress(event.address.address)
       case 'route':
@@ -139,20 +164,32 @@ export class NodeNetwork {
 
   async #reconcileBridge(self: Node): Promise<void> {
     const { kernel, onBridge } = this.#options
-    const [links, addresses] = await Promise.all([observeLinks(kernel.route), observeAddresses(kernel.route)])
-    this.#mtu = uplinkMtu(self, links, addresses)
+    const addresses = await observeAddresses(kernel.route)
+    const uplink = await this.#observeUplink(self, addresses)
+    this.#mtu = uplink?.mtu ?? DEFAULT_MTU
     const actual = {
-      link: links.get(BRIDGE),
+      link: await observeLink(kernel.route, BRIDGE),
       addresses,
       sysctls: observeSysctls([...bridgeSysctls(BRIDGE).keys()]),
     }
     const ops = planBridge({ name: BRIDGE, subnets: self.podCIDRs, mtu: this.#mtu }, actual)
     await kernel.applier.apply(ops)
-    const link = actual.link ?? (await observeLink(kernel.route, BRIDGE))
+    const link = ops.length === 0 ? actual.link : await observeLink(kernel.route, BRIDGE)
+    this.#links = new Map([
+      [BRIDGE, fingerprint(link)],
+      ...(uplink === undefined ? [] : ([[uplink.name, fingerprint(uplink)]] as const)),
+    ])
     if (link === undefined || link.index === this.#bridge?.index) return
     const bridge = { name: BRIDGE, index: link.index }
     await onBridge(bridge)
     this.#bridge = bridge
+  }
+
+  /** The link that carries the node's own address: pods' packets leave by it, so they may be as large as it takes. */
+  async #observeUplink(self: Node, addresses: readonly Address[]): Promise<Link | undefined> {
+    const own = new Set(self.internalIPs.map(({ address }) => address))
+    const index = addresses.find(({ address }) => own.has(address))?.index
+    return index === undefined ? undefined : observeLink(this.#options.kernel.route, index)
   }
 
   async #reconcileRoutes(routes: readonly PeerRoute[]): Promise<void> {
@@ -183,9 +220,6 @@ export class NodeNetwork {
   }
 }
 
-/** The MTU of the link that carries the node's own address: pods' packets leave by it. */
-function uplinkMtu(self: Node, links: ReadonlyMap<string, Link>, addresses: readonly Address[]): number {
-  const own = new Set(self.internalIPs.map(({ address }) => address))
-  const index = addresses.find(({ address }) => own.has(address))?.index
-  return [...links.values()].find((link) => link.index === index)?.mtu ?? DEFAULT_MTU
-}
+/** What of a link matters here; its carrier comes and goes with the pods. */
+const fingerprint = (link: Link | undefined): string =>
+  link === undefined ? '' : [link.index, link.up, link.mtu, link.mac].join(' ')

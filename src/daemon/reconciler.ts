@@ -18,6 +18,8 @@ const RETRY = { first: 100, last: 10_000 }
 export class Reconciler {
   readonly #options: ReconcilerOptions
   #timer: NodeJS.Timeout | undefined
+  /** When the timer fires, by the monotonic clock. */
+  #due = Infinity
   #running: Promise<void> | undefined
   #again = false
   #failures = 0
@@ -37,23 +39,32 @@ export class Reconciler {
   trigger(): void {
     if (this.#closed) return
     if (this.#running !== undefined) this.#again = true
-    else if (this.#timer === undefined || this.#failures > 0) this.#schedule(this.#options.gatherMs)
+    else this.#schedule(this.#options.gatherMs)
   }
 
   /** Runs now, or waits for the run that is under way and runs once more; answers when that has ended well or not. */
   async now(): Promise<void> {
     while (this.#running !== undefined) await this.#running
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    if (this.#closed) return
+    this.#unschedule()
     await this.#start()
   }
 
+  /** Runs after some time, or when it was to run anyway, if that is earlier: what never ceases must not put it off. */
   #schedule(ms: number): void {
-    clearTimeout(this.#timer)
+    const due = performance.now() + ms
+    if (due >= this.#due) return
+    this.#unschedule()
+    this.#due = due
     this.#timer = setTimeout(() => {
-      this.#timer = undefined
+      this.#unschedule()
       void this.#start()
     }, ms)
+  }
+
+  #unschedule(): void {
+    clearTimeout(this.#timer)
+    this.#due = Infinity
   }
 
   #start(): Promise<void> {
@@ -84,7 +95,7 @@ export class Reconciler {
   /** No run starts any more; answers when the last has ended. */
   async close(): Promise<void> {
     this.#closed = true
-    clearTimeout(this.#timer)
+    this.#unschedule()
     await this.#running
   }
 }

@@ -1,24 +1,30 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs'
+import { lstatSync, mkdirSync, rmSync } from 'node:fs'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { asNetloomError, NetloomError } from '../base/errors.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { asNetloomError, invalid, NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
 import { encodeFrame, FRAME_KIND, type FrameBody, FrameDecoder } from '../codec/frame.js'
 
 /** Answers the body of a request with the body of the reply. What it throws becomes an error reply. */
 export type Handler = (body: FrameBody) => Promise<FrameBody>
 
+/** Room in struct sockaddr_un, less the terminating NUL; Node cuts off what exceeds it, and listens elsewhere. */
+const MAX_PATH_BYTES = 107
 /** Connections at one time; a node attaches some 200 pods at once at worst. */
 const MAX_CONNECTIONS = 1024
 /** Milliseconds that a client may be silent before its connection is closed. */
 const IDLE_MS = 60_000
+/** Milliseconds that calls under way get to end in when the agent stops. */
+const DRAIN_MS = 5000
 
 /** The agent's unix socket: for root only, one reply for each request, in their order. */
 export class SocketServer {
   readonly #path: string
   readonly #log: Logger
   readonly #handler: Handler
-  readonly #connections = new Set<Socket>()
+  /** Connections, and when all that they asked so far is answered. */
+  readonly #connections = new Map<Socket, Promise<void>>()
   #server: Server | undefined
 
   constructor(path: string, handler: Handler, log: Logger) {
@@ -29,69 +35,107 @@ export class SocketServer {
 
   /**
    * Starts to listen. A socket file that nobody listens on any more is replaced.
-   * @throws NetloomError `exists` where another agent listens
+   * @throws NetloomError `exists` where another agent listens, or something else has that name; `invalid` for a path that is
+   * too long; `io`
    */
   async listen(): Promise<void> {
-    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
-    if (await isAlive(this.#path)) throw new NetloomError('exists', `another agent listens on ${this.#path}`)
-    rmSync(this.#path, { force: true })
-    const server = createServer((socket) => this.#accept(socket))
-    server.maxConnections = MAX_CONNECTIONS
-    this.#server = server
-    // The file is made with the rights that it is to keep: between listen and chmod somebody could connect.
-    const mask = process.umask(0o177)
+    if (Buffer.byteLength(this.#path) > MAX_PATH_BYTES)
+      throw invalid('socket', `the path ${this.#path} is longer than ${MAX_PATH_BYTES} bytes`)
     try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', (error) => reject(asNetloomError(error, `listen on ${this.#path}`)))
-        server.listen(this.#path, resolve)
-      })
-    } finally {
-      process.umask(mask)
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
+      await makeRoom(this.#path)
+    } catch (error) {
+      throw asNetloomError(error, `listen on ${this.#path}`)
     }
-    chmodSync(this.#path, 0o600)
+    // Who has nothing more to ask may say so, and still wants the replies.
+    const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket))
+    server.maxConnections = MAX_CONNECTIONS
+    await listenFor(server, this.#path)
+    this.#server = server
   }
 
   #accept(socket: Socket): void {
-    this.#connections.add(socket)
     const decoder = new FrameDecoder()
-    let answered: Promise<unknown> = Promise.resolve()
+    this.#connections.set(socket, Promise.resolve())
+    const then = (work: () => Promise<void> | void): void => {
+      this.#connections.set(socket, (this.#connections.get(socket) ?? Promise.resolve()).then(work))
+    }
     socket.setTimeout(IDLE_MS, () => socket.destroy())
     socket.on('close', () => this.#connections.delete(socket))
     socket.on('error', (error) => this.#log.debug({ err: error }, 'client connection failed'))
+    socket.on('end', () => then(() => void socket.end()))
     socket.on('data', (chunk) => {
       try {
         for (const { kind, body } of decoder.push(chunk)) {
           if (kind !== FRAME_KIND.REQUEST) throw new NetloomError('invalid', 'kind: not a request', { field: 'kind' })
-          answered = answered.then(() => this.#answer(socket, body))
+          then(() => this.#answer(socket, body))
         }
       } catch (error) {
+        // What follows cannot be told apart any more, and is not read.
+        socket.removeAllListeners('data').pause()
         this.#log.warn({ err: error }, 'a client sent a bad frame')
-        socket.end(encodeFrame(FRAME_KIND.REPLY, errorBody(error)))
+        then(() => {
+          this.#reply(socket, errorBody(error))
+          socket.destroySoon()
+        })
       }
     })
   }
 
   async #answer(socket: Socket, body: FrameBody): Promise<void> {
-    let reply: FrameBody
     try {
-      reply = await this.#handler(body)
+      this.#reply(socket, await this.#handler(body))
     } catch (error) {
       this.#log.warn({ err: error, method: body['method'] }, 'call failed')
-      reply = errorBody(error)
+      this.#reply(socket, errorBody(error))
     }
-    if (!socket.destroyed) socket.write(encodeFrame(FRAME_KIND.REPLY, reply))
   }
 
-  /** Stops listening, and answers when the calls under way have been cut off. */
+  #reply(socket: Socket, body: FrameBody): void {
+    const frame = encodeFrame(FRAME_KIND.REPLY, body)
+    if (socket.writable) socket.write(frame)
+  }
+
+  /** Stops listening, and answers when the calls under way have ended, or were cut off for taking too long. */
   async close(): Promise<void> {
     const server = this.#server
     if (server === undefined) return
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve())
-      for (const socket of this.#connections) socket.destroy()
-    })
+    this.#server = undefined
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    for (const socket of this.#connections.keys()) socket.pause()
+    const late = new AbortController()
+    await Promise.race([
+      Promise.all(this.#connections.values()).then(() => late.abort()),
+      sleep(DRAIN_MS, undefined, { signal: late.signal }).catch(() => undefined),
+    ])
+    for (const socket of this.#connections.keys()) socket.destroySoon()
+    await closed
     rmSync(this.#path, { force: true })
   }
+}
+
+/** The file is made with the rights that it is to keep: between listen and chmod somebody could connect. */
+async function listenFor(server: Server, path: string): Promise<void> {
+  const listening = new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(asNetloomError(error, `listen on ${path}`)))
+    server.once('listening', resolve)
+  })
+  const mask = process.umask(0o177)
+  try {
+    server.listen(path)
+  } finally {
+    process.umask(mask)
+  }
+  await listening
+}
+
+/** Removes a socket that a dead agent left. */
+async function makeRoom(path: string): Promise<void> {
+  const there = lstatSync(path, { throwIfNoEntry: false })
+  if (there === undefined) return
+  if (!there.isSocket()) throw new NetloomError('exists', `${path} is there already, and is no socket`)
+  if (await isAlive(path)) throw new NetloomError('exists', `another agent listens on ${path}`)
+  rmSync(path, { force: true })
 }
 
 function errorBody(thrown: unknown): FrameBody {
@@ -107,7 +151,7 @@ function errorBody(thrown: unknown): FrameBody {
   }
 }
 
-/** True where somebody accepts connections on the socket. */
+/** False only where it is certain that nobody listens: one who is too busy to accept is alive. */
 function isAlive(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createConnection(path)
@@ -115,6 +159,6 @@ function isAlive(path: string): Promise<boolean> {
       probe.destroy()
       resolve(true)
     })
-    probe.on('error', () => resolve(false))
+    probe.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'))
   })
 }

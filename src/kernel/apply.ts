@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { asNetloomError, NetloomError } from '../base/errors.js'
 import { beginBatch, decodeGeneration, endBatch } from '../codec/nft/table.js'
 import { type Request } from '../codec/request.js'
-import { decodeLink, getLink } from '../codec/rtnl/link.js'
+import { decodeLink, getLink, type Link } from '../codec/rtnl/link.js'
 import { type NftOp, type Op, type SysctlOp } from '../ops/op.js'
 import { nftRequests, rtnlRequest, type RtnlOp } from '../ops/requests.js'
 import { opText } from '../ops/text.js'
@@ -47,17 +47,26 @@ export class Applier {
   /**
    * Carries operations out in their order. Neighbouring operations on a ruleset are one transaction; neighbouring
    * ones on links, addresses, routes and neighbours travel together, but each stands for itself.
+   * @param known indexes of links by name, where the caller has them: what is not in it is asked of the kernel
+   * @returns the links that were made, as the kernel told them when it made them; none from kernels before 6.2
    * @throws NetloomError naming the first operation that the kernel refused. What stood behind it in the same
    * datagram may be done: the caller observes and plans again.
    */
-  async apply(ops: readonly Op[]): Promise<void> {
+  async apply(ops: readonly Op[], known: ReadonlyMap<string, number> = new Map()): Promise<ReadonlyMap<string, Link>> {
+    const indexes = new Map(known)
+    const made = new Map<string, Link>()
     for (const run of runs(ops)) {
       const [first] = run
       if (first === undefined) continue
       if (isSysctl(first)) this.#setSysctls(run.filter(isSysctl))
       else if (isNft(first)) await this.#commit(run.filter(isNft))
-      else await this.#configure(run.filter(isRtnl))
+      else
+        for (const link of await this.#configure(run.filter(isRtnl), indexes)) {
+          made.set(link.name, link)
+          indexes.set(link.name, link.index)
+        }
     }
+    return made
   }
 
   #setSysctls(ops: readonly SysctlOp[]): void {
@@ -79,8 +88,9 @@ export class Applier {
     if (refusal !== undefined) throw refusal.error
   }
 
-  async #configure(all: readonly RtnlOp[]): Promise<void> {
-    const indexes = await this.#indexes(all)
+  /** Answers the links that were made. */
+  async #configure(all: readonly RtnlOp[], known: ReadonlyMap<string, number>): Promise<Link[]> {
+    const indexes = await this.#indexes(all, known)
     // What was on a link went with it.
     const ops = all.filter((op) => !REMOVALS.has(op.kind) || devicesOf(op).every((device) => indexes.has(device)))
     const indexOf = (device: string): number => {
@@ -94,12 +104,14 @@ export class Applier {
       const op = ops[i]
       if (error !== undefined && op !== undefined && !isDone(op, error)) throw error
     })
+    return outcomes.flatMap(({ messages }) => messages.flatMap(({ payload }) => decodeLink(payload) ?? []))
   }
 
-  async #indexes(ops: readonly RtnlOp[]): Promise<Map<string, number>> {
-    const devices = [...new Set(ops.flatMap(devicesOf))]
+  async #indexes(ops: readonly RtnlOp[], known: ReadonlyMap<string, number>): Promise<ReadonlyMap<string, number>> {
+    const devices = [...new Set(ops.flatMap(devicesOf))].filter((device) => !known.has(device))
+    if (devices.length === 0) return known
     const outcomes = await this.#options.route.pipeline(devices.map((name) => getLink({ name })))
-    const indexes = new Map<string, number>()
+    const indexes = new Map(known)
     outcomes.forEach(({ messages: [message], error }, i) => {
       const device = devices[i]
       if (error !== undefined && error.code !== 'not-found') throw error

@@ -1,7 +1,6 @@
 import { asNetloomError, type NetloomError } from '../base/errors.js'
 import { decodeAddress, type Address } from '../codec/rtnl/address.js'
 import { RTM, RTNLGRP } from '../codec/rtnl/constants.js'
-import { decodeLink, type Link } from '../codec/rtnl/link.js'
 import { decodeRoute, type Route } from '../codec/rtnl/route.js'
 import { NFTABLES_GROUP } from '../codec/nft/constants.js'
 import { decodeGeneration, readAttributes, readFamily, type Table, tableText } from '../codec/nft/table.js'
@@ -15,7 +14,6 @@ const QUEUE_BYTES = 4 << 20
 
 /** One change of the network's configuration; `gone` where the thing was taken away. */
 export type NetworkEvent =
-  | { readonly kind: 'link'; readonly gone: boolean; readonly link: Link }
   | { readonly kind: 'address'; readonly gone: boolean; readonly address: Address }
   | { readonly kind: 'route'; readonly gone: boolean; readonly route: Route }
   /** Notifications were lost: anything may have changed. */
@@ -23,7 +21,8 @@ export type NetworkEvent =
 
 export type NetworkListener = (event: NetworkEvent) => void
 
-const NETWORK_GROUPS = [RTNLGRP.LINK, RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR, RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE]
+/** Not RTNLGRP_LINK: a pod's link alone is some fifteen notifications, and who wants to know of one can ask. */
+const NETWORK_GROUPS = [RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR, RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE]
 
 export const openNetworkGroups = openSocket({
   protocol: PROTOCOL.ROUTE,
@@ -32,7 +31,7 @@ export const openNetworkGroups = openSocket({
   keepAlive: false,
 })
 
-/** Listens to links, addresses and routes. */
+/** Listens to addresses and routes. */
 export const monitorNetwork = (listener: NetworkListener, open: OpenTransport = openNetworkGroups): Transport =>
   open({
     datagram: (bytes) => {
@@ -56,10 +55,6 @@ function decoded<T>(bytes: Buffer, decode: (message: Message) => T | undefined, 
 }
 
 function networkEvent({ type, payload }: Message): NetworkEvent | undefined {
-  if (type === RTM.NEWLINK || type === RTM.DELLINK) {
-    const link = decodeLink(payload)
-    return link === undefined ? undefined : { kind: 'link', gone: type === RTM.DELLINK, link }
-  }
   if (type === RTM.NEWADDR || type === RTM.DELADDR) {
     const address = decodeAddress(payload)
     return address === undefined ? undefined : { kind: 'address', gone: type === RTM.DELADDR, address }

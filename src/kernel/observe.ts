@@ -24,10 +24,10 @@ const decodeAll = <T>(messages: readonly Message[], decode: (payload: Buffer) =>
 export const observeLinks = async (route: Talk): Promise<Map<string, Link>> =>
   keyBy(decodeAll(await route.dump(dumpLinks()), decodeLink), ({ name }) => name)
 
-/** The link of that name, or undefined. */
-export async function observeLink(route: Talk, name: string): Promise<Link | undefined> {
+/** The link of that name or index, or undefined. */
+export async function observeLink(route: Talk, link: string | number): Promise<Link | undefined> {
   try {
-    const [message] = await route.ask(getLink({ name }))
+    const [message] = await route.ask(getLink(typeof link === 'number' ? { index: link } : { name: link }))
     return message === undefined ? undefined : decodeLink(message.payload)
   } catch (error) {
     if (error instanceof NetloomError && error.code === 'not-found') return undefined

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync } from 'node:fs'
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
-import { droppedMessages, netlinkPort, setSocketOption } from './libc.js'
+import { droppedMessages, netlinkPort, receiveNow, sendInThread, setSocketOption } from './libc.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
 
 /**
@@ -34,8 +34,10 @@ export interface SocketOptions {
   protocol: (typeof PROTOCOL)[keyof typeof PROTOCOL]
   /** Multicast groups to join (RTNLGRP_*, NFNLGRP_*). */
   groups?: readonly number[]
-  /** Bytes the kernel may queue in each direction, 1 MiB unless given; bounded by net.core.wmem_max and rmem_max. */
+  /** Bytes the kernel may queue in each direction, 1 MiB unless given, 0 for the system's default; bounded by net.core.wmem_max and rmem_max. */
   bufferBytes?: number
+  /** Send on a thread of the pool: for requests during which the kernel holds the sender for milliseconds. */
+  inThread?: boolean
   /** Keep the process alive while the socket is open. Default true. */
   keepAlive?: boolean
 }
@@ -62,11 +64,22 @@ export function openSocket(options: SocketOptions): OpenTransport {
     const guarded = (work: () => void): void => {
       if (open) outsideOfNative(work)
     }
+    const checkDrops = (): void => {
+      const dropped = droppedMessages(fd)
+      if (dropped !== drops) handlers.failed(overrun(dropped - drops))
+      drops = dropped
+    }
+    const take = (): void => {
+      for (let count = 0; count < TAKEN_AT_ONCE; count++) {
+        const bytes = receiveNow(fd)
+        if (bytes === undefined) break
+        handlers.datagram(bytes)
+      }
+      checkDrops()
+    }
     socket.on('message', (bytes) =>
       guarded(() => {
-        const dropped = droppedMessages(fd)
-        if (dropped !== drops) handlers.failed(overrun(dropped - drops))
-        drops = dropped
+        checkDrops()
         handlers.datagram(bytes)
       }),
     )
@@ -77,7 +90,14 @@ export function openSocket(options: SocketOptions): OpenTransport {
     )
     socket.on('error', (error) => guarded(() => handlers.failed(asNetloomError(error, 'receive'))))
     return {
-      send: (datagram, failed) => sendOn(socket, datagram, (error) => guarded(() => failed(error))),
+      send: (datagram, failed) => {
+        const refused = (error: NetloomError): void => guarded(() => failed(error))
+        if (options.inThread === true) sendElsewhere(fd, datagram, refused)
+        else {
+          sendOn(socket, datagram, refused)
+          guarded(take)
+        }
+      },
       close: () => {
         open = false
         // Not at once: we may be called by the package's own handler, which goes on to use what closing frees.
@@ -97,6 +117,12 @@ function outsideOfNative(work: () => void): void {
     })
   }
 }
+
+/**
+ * Datagrams that are read right behind a request. The kernel has answered when the request has been sent, and waiting
+ * for the event loop to say so takes longer than a change does. What is more (a large dump) comes by the event loop.
+ */
+const TAKEN_AT_ONCE = 64
 
 const ENOBUFS = 105
 
@@ -126,6 +152,13 @@ function sendOn(socket: RawNetlinkSocket, datagram: Buffer, failed: (error: Netl
   }
 }
 
+function sendElsewhere(fd: number, datagram: Buffer, failed: (error: NetloomError) => void): void {
+  sendInThread(fd, datagram, (errno) => {
+    if (errno !== 0)
+      failed(new NetloomError('io', `send ${datagram.length} bytes: refused`, { operation: 'send', errno }))
+  })
+}
+
 /**
  * The package does not tell the descriptor of its socket, which setsockopt needs. The kernel hands out the lowest
  * free one, so it is the one that a file opened and closed just before had; the port proves it, and a search through
@@ -151,7 +184,7 @@ function configure(socket: RawNetlinkSocket, fd: number, options: SocketOptions)
   setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1)
   setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1)
   if (options.protocol === PROTOCOL.ROUTE) setSocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
-  forceBuffers(fd, options.bufferBytes ?? DEFAULT_BUFFER_BYTES)
+  if (options.bufferBytes !== 0) forceBuffers(fd, options.bufferBytes ?? DEFAULT_BUFFER_BYTES)
   for (const group of options.groups ?? []) socket.addMembership(group)
   if (options.keepAlive === false) socket.unref()
 }

@@ -19,7 +19,7 @@ export type RtnlOp = Exclude<Op, NftOp | SysctlOp>
 export type IndexOf = (device: string) => number
 
 const RTNL: { readonly [K in RtnlOp['kind']]: (op: OpOf<K>, indexOf: IndexOf) => Request } = {
-  'link.add': ({ link }) => addLink(link),
+  'link.add': ({ link }) => addLink(link, { echo: true }),
   'link.set': ({ name, changes }) => setLink({ name }, changes),
   'link.delete': ({ name }) => deleteLink({ name }),
   'port.set': ({ name, port }) => setBridgePort({ name }, port),

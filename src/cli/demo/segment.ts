@@ -31,7 +31,7 @@ export async function raiseSegment(nodes: readonly DemoNode[]): Promise<Place[]>
 
 const openRoute = (): Talk => new Talk(openSocket({ protocol: PROTOCOL.ROUTE }))
 
-async function conversing(open: () => Talk, work: (talk: Talk) => Promise<void>): Promise<void> {
+async function conversing(open: () => Talk, work: (talk: Talk) => Promise<unknown>): Promise<void> {
   const talk = open()
   try {
     await work(talk)

@@ -62,13 +62,28 @@ t.test("a refusal carries the operation, the errno and the kernel's own words", 
   })
 })
 
+t.test(
+  'only the last request of a datagram asks for an acknowledgement: of errors the kernel tells anyway',
+  async (t) => {
+    const { kernel, talk } = start()
+    kernel.answer = (sent) => [acknowledgement(sent.at(-1)?.sequence ?? -1)]
+    t.strictSame(codes(await talk.pipeline(requests(3))), [undefined, undefined, undefined])
+    t.strictSame(
+      kernel.requests.map(({ flags }) => (flags & FLAG.ACK) !== 0),
+      [false, false, true],
+    )
+  },
+)
+
 t.test('requests of a pipeline are answered each for itself', async (t) => {
-  const shuffled = (sent: readonly Message[]): Buffer[] =>
-    sent.map(({ sequence }, i) => acknowledgement(sequence, { errno: i === 1 ? ENOENT : 0 })).toReversed()
+  const answers = (sent: readonly Message[]): Buffer[] => [
+    part(sent[0]?.sequence ?? -1, 7),
+    acknowledgement(sent[1]?.sequence ?? -1, { errno: ENOENT }),
+    acknowledgement(sent[2]?.sequence ?? -1),
+  ]
   const ways: Record<string, (sent: readonly Message[]) => Buffer[]> = {
-    'out of order in many datagrams': shuffled,
-    'out of order in one datagram': (sent) => [Buffer.concat(shuffled(sent))],
-    'in order in many datagrams': (sent) => shuffled(sent).toReversed(),
+    'in many datagrams': answers,
+    'in one datagram': (sent) => [Buffer.concat(answers(sent))],
   }
   for (const [way, answer] of Object.entries(ways)) {
     const { kernel, talk } = start()
@@ -76,8 +91,32 @@ t.test('requests of a pipeline are answered each for itself', async (t) => {
     const outcomes = await talk.pipeline(requests(3))
     t.strictSame(codes(outcomes), [undefined, 'not-found', undefined], way)
     t.equal(outcomes[1]?.error?.operation, 'request 1', way)
+    t.strictSame(
+      outcomes.map(({ messages }) => values(messages)),
+      [[7], [], []],
+      way,
+    )
     t.equal(kernel.sent.length, 1, `${way}: three requests went out in one datagram`)
   }
+})
+
+t.test('a last request that is refused acknowledges those before it', async (t) => {
+  const { kernel, talk } = start()
+  kernel.answer = (sent) => [acknowledgement(sent[2]?.sequence ?? -1, { errno: EEXIST })]
+  t.strictSame(codes(await talk.pipeline(requests(3))), [undefined, undefined, 'exists'])
+})
+
+t.test('requests of several calls are answered in any order', async (t) => {
+  const { kernel, talk } = start()
+  const calls = [talk.ask(request('one')), talk.pipeline(requests(2)), talk.ask(request('three'))]
+  const [one = [], two = [], three = []] = kernel.sent
+  kernel.deliver(acknowledgement(first(three), { errno: ENOENT }), acknowledgement(two[1]?.sequence ?? -1))
+  kernel.deliver(acknowledgement(first(one)))
+  const settled = await Promise.allSettled(calls)
+  t.strictSame(
+    settled.map(({ status }) => status),
+    ['fulfilled', 'fulfilled', 'rejected'],
+  )
 })
 
 t.test('a pipeline of nothing sends nothing', async (t) => {
@@ -91,8 +130,8 @@ t.test('a pipeline waits for room: no more in flight than the queue of the socke
   const outcomes = talk.pipeline(requests(150))
   const counts = (): number[] => kernel.sent.map(({ length }) => length)
   t.strictSame(counts(), [32, 32], 'two datagrams at first')
-  for (const { sequence } of kernel.sent[0]?.slice(0, 31) ?? []) kernel.deliver(acknowledgement(sequence))
-  t.strictSame(counts(), [32, 32], 'none while one answer of the first is missing')
+  for (const { sequence } of kernel.sent[0]?.slice(0, 31) ?? []) kernel.deliver(part(sequence, 0))
+  t.strictSame(counts(), [32, 32], 'none while the last of the first is not answered')
   kernel.deliver(acknowledgement(kernel.sent[0]?.[31]?.sequence ?? -1))
   t.strictSame(counts(), [32, 32, 32])
   for (let at = 1; at < 5; at++)

@@ -1,0 +1,95 @@
+import t from 'tap'
+import { FAMILIES, IPV4, IPV6 } from '../../../../src/base/family.js'
+import {
+  destinationAddress,
+  destinationPort,
+  type Field,
+  lower,
+  networkProtocol,
+  PROTOCOL,
+  randomBelow,
+  sourceAddress,
+  type Statement,
+  statementText,
+  transportProtocol,
+} from '../../../../src/codec/nft/statement.js'
+
+const registers = (fields: readonly Field[]): unknown[] =>
+  lower({ kind: 'lookup', fields, set: 's' })
+    .slice(0, -1)
+    .map(({ values }) => values['dreg'])
+
+t.test(
+  'parts of a key lie side by side: whole registers of 16 bytes by their old numbers, else those of 4',
+  async (t) => {
+    const flow = [transportProtocol, destinationPort]
+    t.strictSame(registers([destinationAddress(IPV4), ...flow]), [1, 9, 10])
+    t.strictSame(registers([destinationAddress(IPV6), ...flow]), [1, 2, 13])
+    t.strictSame(registers([sourceAddress(IPV4), destinationAddress(IPV4)]), [1, 9])
+    t.strictSame(registers([sourceAddress(IPV6), destinationAddress(IPV6)]), [1, 2])
+  },
+)
+
+t.test('addresses are read from where the family has them', async (t) => {
+  const offsets = FAMILIES.map((family) =>
+    [sourceAddress(family), destinationAddress(family)].map((field) => field.load(1).values['offset']),
+  )
+  t.strictSame(offsets, [
+    [12, 16], // RFC 791
+    [8, 24], // RFC 8200
+  ])
+})
+
+t.test('a value is compared in the size of its field', async (t) => {
+  const compared = (field: Field, value: number): unknown => {
+    const [, cmp] = lower({ kind: 'match', field, value })
+    return Buffer.from(cmp?.values['data'] as Uint8Array).toString('hex')
+  }
+  t.equal(compared(transportProtocol, PROTOCOL.TCP), '06')
+  t.equal(compared(networkProtocol, IPV6.nfproto), '0a')
+  t.equal(compared(destinationPort, 80), '0050')
+  t.throws(() => compared(destinationPort, 65536), { code: 'invalid' })
+})
+
+t.test('translation takes the port from behind the address', async (t) => {
+  const ports = FAMILIES.map((family) => {
+    const fields = [destinationAddress(family), transportProtocol, destinationPort]
+    return lower({ kind: 'dnat', family, fields, map: 'slot_0' }).at(-1)?.values['portMin']
+  })
+  t.strictSame(ports, [9, 2])
+})
+
+t.test("statements are told in nft's grammar", async (t) => {
+  const flow = [destinationAddress(IPV6), transportProtocol, destinationPort]
+  const table: { readonly [K in Statement['kind']]: readonly (readonly [Statement & { kind: K }, string])[] } = {
+    match: [
+      [{ kind: 'match', field: transportProtocol, value: PROTOCOL.SCTP }, 'meta l4proto sctp'],
+      [{ kind: 'match', field: networkProtocol, value: IPV4.nfproto }, 'meta nfproto ipv4'],
+      [{ kind: 'match', field: networkProtocol, value: IPV6.nfproto }, 'meta nfproto ipv6'],
+      [{ kind: 'match', field: networkProtocol, value: 7 }, 'meta nfproto 7'],
+      [{ kind: 'match', field: destinationPort, value: 53 }, 'th dport 53'],
+    ],
+    lookup: [
+      [{ kind: 'lookup', fields: [sourceAddress(IPV4)], set: 's' }, 'ip saddr @s'],
+      [{ kind: 'lookup', fields: [sourceAddress(IPV6)], set: 's', negate: true }, 'ip6 saddr != @s'],
+    ],
+    vmap: [
+      [{ kind: 'vmap', fields: flow, map: 'm' }, 'ip6 daddr . meta l4proto . th dport vmap @m'],
+      [{ kind: 'vmap', fields: [randomBelow(7)], map: 'slots' }, 'numgen random mod 7 vmap @slots'],
+    ],
+    dnat: [
+      [
+        { kind: 'dnat', family: IPV6, fields: flow, map: 'm' },
+        'dnat ip6 to ip6 daddr . meta l4proto . th dport map @m',
+      ],
+    ],
+    masquerade: [[{ kind: 'masquerade' }, 'masquerade fully-random']],
+    reject: [
+      [{ kind: 'reject', family: IPV4, with: 'tcp reset' }, 'reject with tcp reset'],
+      [{ kind: 'reject', family: IPV4, with: 'port-unreachable' }, 'reject with icmp port-unreachable'],
+      [{ kind: 'reject', family: IPV6, with: 'port-unreachable' }, 'reject with icmpv6 port-unreachable'],
+    ],
+    verdict: [[{ kind: 'verdict', verdict: { verdict: 'jump', chain: 'c' } }, 'jump c']],
+  }
+  for (const rows of Object.values(table)) for (const [statement, text] of rows) t.equal(statementText(statement), text)
+})
