@@ -18,7 +18,7 @@ import {
 import { type Change, type ReadonlyStore } from '../kube/store.js'
 import { MASQUERADE, MASQUERADE_SETS, type MasqueradeActual, planMasquerade } from '../masquerade/plan.js'
 import { type Node } from '../model/node.js'
-import { bridgeSysctls, planBridge } from '../routes/bridge.js'
+import { planBridge, watchedSysctls } from '../routes/bridge.js'
 import { desiredRoutes, type PeerRoute, planPeerRoutes } from '../routes/peers.js'
 import { type Kernel } from './kernel.js'
 import { Reconciler } from './reconciler.js'
@@ -167,12 +167,13 @@ export class NodeNetwork {
     const addresses = await observeAddresses(kernel.route)
     const uplink = await this.#observeUplink(self, addresses)
     this.#mtu = uplink?.mtu ?? DEFAULT_MTU
+    const desired = { name: BRIDGE, subnets: self.podCIDRs, mtu: this.#mtu, uplink: uplink?.name }
     const actual = {
       link: await observeLink(kernel.route, BRIDGE),
       addresses,
-      sysctls: observeSysctls([...bridgeSysctls(BRIDGE).keys()]),
+      sysctls: observeSysctls(watchedSysctls(desired)),
     }
-    const ops = planBridge({ name: BRIDGE, subnets: self.podCIDRs, mtu: this.#mtu }, actual)
+    const ops = planBridge(desired, actual)
     await kernel.applier.apply(ops)
     const link = ops.length === 0 ? actual.link : await observeLink(kernel.route, BRIDGE)
     this.#links = new Map([

@@ -61,6 +61,7 @@ export function openSocket(options: SocketOptions): OpenTransport {
     configure(socket, fd, options)
     let open = true
     let drops = 0
+    let sending: Promise<void> = Promise.resolve()
     const guarded = (work: () => void): void => {
       if (open) outsideOfNative(work)
     }
@@ -70,12 +71,13 @@ export function openSocket(options: SocketOptions): OpenTransport {
       drops = dropped
     }
     const take = (): void => {
+      // First, since an answer that was lost would pass for one that did not come before a later one.
+      checkDrops()
       for (let count = 0; count < TAKEN_AT_ONCE; count++) {
         const bytes = receiveNow(fd)
         if (bytes === undefined) break
         handlers.datagram(bytes)
       }
-      checkDrops()
     }
     socket.on('message', (bytes) =>
       guarded(() => {
@@ -92,16 +94,19 @@ export function openSocket(options: SocketOptions): OpenTransport {
     return {
       send: (datagram, failed) => {
         const refused = (error: NetloomError): void => guarded(() => failed(error))
-        if (options.inThread === true) sendElsewhere(fd, datagram, refused)
-        else {
+        if (options.inThread === true) {
+          // One after the other: the threads of the pool keep no order.
+          sending = sending.then(() => (open ? sendElsewhere(fd, datagram, refused) : undefined))
+        } else {
           sendOn(socket, datagram, refused)
           guarded(take)
         }
       },
       close: () => {
         open = false
-        // Not at once: we may be called by the package's own handler, which goes on to use what closing frees.
-        setImmediate(() => socket.close())
+        // Not at once: we may be called by the package's own handler, which goes on to use what closing frees. And not
+        // while a thread sends: by then the descriptor could be another file's.
+        void sending.then(() => setImmediate(() => socket.close()))
       },
     }
   }
@@ -152,12 +157,14 @@ function sendOn(socket: RawNetlinkSocket, datagram: Buffer, failed: (error: Netl
   }
 }
 
-function sendElsewhere(fd: number, datagram: Buffer, failed: (error: NetloomError) => void): void {
-  sendInThread(fd, datagram, (errno) => {
-    if (errno !== 0)
-      failed(new NetloomError('io', `send ${datagram.length} bytes: refused`, { operation: 'send', errno }))
+const sendElsewhere = (fd: number, datagram: Buffer, failed: (error: NetloomError) => void): Promise<void> =>
+  new Promise((resolve) => {
+    sendInThread(fd, datagram, (errno) => {
+      resolve()
+      if (errno !== 0)
+        failed(new NetloomError('io', `send ${datagram.length} bytes: refused`, { operation: 'send', errno }))
+    })
   })
-}
 
 /**
  * The package does not tell the descriptor of its socket, which setsockopt needs. The kernel hands out the lowest

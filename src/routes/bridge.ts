@@ -14,14 +14,18 @@ export interface BridgeDesired {
   readonly subnets: readonly Cidr[]
   /** Bytes. */
   readonly mtu: number
+  /** Name of the link that carries the node's own address, where it is known. */
+  readonly uplink?: string | undefined
 }
 
 export interface BridgeActual {
   readonly link: Link | undefined
   readonly addresses: readonly Address[]
-  /** Values of the paths that {@link bridgeSysctls} names, as far as the kernel has them. */
+  /** Values of the paths that {@link watchedSysctls} names, as far as the kernel has them. */
   readonly sysctls: ReadonlyMap<string, string>
 }
+
+const FORWARDING_V6 = 'net/ipv6/conf/all/forwarding'
 
 /**
  * - forwarding: pods' packets pass the node.
@@ -31,10 +35,29 @@ export interface BridgeActual {
 export const bridgeSysctls = (bridge: string): ReadonlyMap<string, string> =>
   new Map([
     ['net/ipv4/ip_forward', '1'],
-    ['net/ipv6/conf/all/forwarding', '1'],
+    [FORWARDING_V6, '1'],
     ['net/ipv4/conf/all/send_redirects', '0'],
     [`net/ipv4/conf/${bridge}/send_redirects`, '0'],
   ])
+
+/** Whether a link takes its IPv6 routes from routers: 0 never, 1 unless the node forwards, 2 also then. */
+const acceptRa = (link: string): string => `net/ipv6/conf/${link}/accept_ra`
+
+/** The sysctls whose values a plan depends on. */
+export const watchedSysctls = ({ name, uplink }: Pick<BridgeDesired, 'name' | 'uplink'>): string[] => [
+  ...bridgeSysctls(name).keys(),
+  ...(uplink === undefined ? [] : [acceptRa(uplink)]),
+]
+
+/**
+ * A node that begins to forward IPv6 no longer listens to routers, and loses its own default route when that runs out.
+ * Where it did listen, it is told to go on.
+ */
+function planUplink({ uplink, subnets }: BridgeDesired, sysctls: ReadonlyMap<string, string>): Op[] {
+  const begins = sysctls.get(FORWARDING_V6) === '0' && subnets.some(({ family }) => family === IPV6)
+  if (uplink === undefined || !begins || sysctls.get(acceptRa(uplink)) !== '1') return []
+  return [{ kind: 'sysctl.set', path: acceptRa(uplink), value: '2' }]
+}
 
 /** What makes the bridge as wanted; nothing where it is so. */
 export function planBridge(desired: BridgeDesired, { link, addresses, sysctls }: BridgeActual): Op[] {
@@ -48,6 +71,7 @@ export function planBridge(desired: BridgeDesired, { link, addresses, sysctls }:
       subnets,
       addresses.filter(({ index }) => index === link?.index),
     ),
+    ...planUplink(desired, sysctls),
     ...[...bridgeSysctls(name)]
       .filter(([path, value]) => sysctls.get(path) !== value && (sysctls.has(path) || link === undefined))
       .filter(([path]) => !path.startsWith('net/ipv6') || subnets.some(({ family }) => family === IPV6))

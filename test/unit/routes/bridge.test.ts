@@ -4,7 +4,7 @@ import { parseCidr, parseIpPrefix } from '../../../src/base/ip.js'
 import { type Address } from '../../../src/codec/rtnl/address.js'
 import { type Link } from '../../../src/codec/rtnl/link.js'
 import { planText } from '../../../src/ops/text.js'
-import { type BridgeActual, bridgeSysctls, planBridge } from '../../../src/routes/bridge.js'
+import { type BridgeActual, bridgeSysctls, planBridge, watchedSysctls } from '../../../src/routes/bridge.js'
 
 const DESIRED = { name: 'netloom0', subnets: [parseCidr('10.1.0.0/24'), parseCidr('fd00:1::/64')], mtu: 1450 }
 
@@ -118,4 +118,15 @@ t.test('a link of that name that is no bridge is not touched', async (t) => {
       code: 'exists',
       message: /netloom0.*no bridge/,
     })
+})
+
+t.test('a node that begins to forward IPv6 goes on listening to the routers on its own link', async (t) => {
+  const accept = (value: string, forwarding = '0'): ReadonlyMap<string, string> =>
+    new Map([...RIGHT.sysctls, ['net/ipv6/conf/all/forwarding', forwarding], ['net/ipv6/conf/ens3/accept_ra', value]])
+  const desired = { ...DESIRED, uplink: 'ens3' }
+  const forward = 'sysctl -w net.ipv6.conf.all.forwarding=1'
+  t.same(plan({ sysctls: accept('1') }, desired), ['sysctl -w net.ipv6.conf.ens3.accept_ra=2', forward])
+  t.same(plan({ sysctls: accept('0') }, desired), [forward], 'one that did not listen is left alone')
+  t.same(plan({ sysctls: accept('1', '1') }, desired), [], 'so is one that forwarded before')
+  t.ok(watchedSysctls(desired).includes('net/ipv6/conf/ens3/accept_ra'))
 })
