@@ -106,4 +106,10 @@ async function main(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
+/** Whoever reads has seen enough (`| head`), which is no failure; a full disk is one. */
+function ignoreClosedReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+}
+
+for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedReader)
 process.exitCode = await main(process.argv.slice(2))

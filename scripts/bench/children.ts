@@ -1,13 +1,17 @@
 import { constants } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { asError, NetloomError } from '../../src/base/errors.js'
 import { type ProcessEnd, type ProcessStart, reapProcess, startProcess } from '../../src/kernel/libc.js'
 
 /** An execution that takes longer is a failure. */
 const TIMEOUT_MS = 60_000
 
-interface Running {
-  readonly ended: (end: ProcessEnd) => void
-  readonly failed: (error: Error) => void
+/** How often it is looked whether the last is gone. */
+const POLL_MS = 5
+
+interface Waiting {
+  readonly resolve: (end: ProcessEnd) => void
+  readonly reject: (error: Error) => void
 }
 
 /**
@@ -24,7 +28,7 @@ interface Running {
  * is for the agents. libuv listens to the signal as well and looks only at processes of its own, as this does.
  */
 export class Children {
-  readonly #running = new Map<number, Running>()
+  readonly #running = new Map<number, Waiting>()
   readonly #signal: AbortSignal
   readonly #timeoutMs: number
   readonly #sweep = (): void => this.#reapAll()
@@ -49,58 +53,46 @@ export class Children {
   start(program: ProcessStart): Promise<ProcessEnd> {
     this.#signal.throwIfAborted()
     const pid = startProcess(program)
-    return new Promise((resolve, reject) => {
-      let late = false
-      // It also keeps the event loop alive, which listening to a signal does not.
-      const timer = setTimeout(() => {
-        late = true
-        kill(pid)
-      }, this.#timeoutMs)
-      const failed = (error: Error): void => {
-        clearTimeout(timer)
-        reject(error)
-      }
-      const ended = (end: ProcessEnd): void => {
-        if (late && end.signal !== null) return failed(tookTooLong(program, this.#timeoutMs))
-        clearTimeout(timer)
-        resolve(end)
-      }
-      this.#running.set(pid, { ended, failed })
-    })
+    const end = new Promise<ProcessEnd>((resolve, reject) => this.#running.set(pid, { resolve, reject }))
+    return this.#limit(program, pid, end)
+  }
+
+  async #limit({ executable }: ProcessStart, pid: number, end: Promise<ProcessEnd>): Promise<ProcessEnd> {
+    let kills = 0
+    // The timer also keeps the event loop alive until the end is noticed, which listening to a signal does not.
+    const timer = setInterval(() => {
+      kills++
+      kill(pid)
+    }, this.#timeoutMs)
+    try {
+      const ended = await end
+      if (kills === 0 || ended.signal === null) return ended
+    } finally {
+      clearInterval(timer)
+    }
+    const what = `${executable} was killed, because it did not end within ${this.#timeoutMs} ms`
+    throw new NetloomError('unavailable', what, { operation: executable })
   }
 
   /** One signal may stand for several ends. */
   #reapAll(): void {
-    for (const [pid, { ended, failed }] of this.#running) {
+    for (const [pid, { resolve, reject }] of this.#running) {
       try {
         const end = reapProcess(pid)
         if (end === undefined) continue
-        this.#running.delete(pid)
-        ended(end)
+        resolve(end)
       } catch (error) {
-        this.#running.delete(pid)
-        failed(asError(error))
+        reject(asError(error))
       }
+      this.#running.delete(pid)
     }
   }
 
   /** Kills those that run, and waits until the last is gone. */
   async close(): Promise<void> {
     this.#signal.removeEventListener('abort', this.#kill)
-    const ends = [...this.#running].map(
-      ([pid, { ended, failed }]) =>
-        new Promise<void>((resolve) => {
-          const then =
-            <T>(tell: (value: T) => void) =>
-            (value: T): void => {
-              tell(value)
-              resolve()
-            }
-          this.#running.set(pid, { ended: then(ended), failed: then(failed) })
-        }),
-    )
     this.#kill()
-    await Promise.all(ends)
+    while (this.#running.size > 0) await sleep(POLL_MS)
     process.removeListener('SIGCHLD', this.#sweep)
   }
 }
@@ -109,9 +101,6 @@ export class Children {
 function kill(pid: number): void {
   process.kill(-pid, 'SIGKILL')
 }
-
-const tookTooLong = ({ executable }: ProcessStart, ms: number): NetloomError =>
-  new NetloomError('unavailable', `${executable} was killed, because it did not end within ${ms} ms`)
 
 const NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
 

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { asError, NetloomError } from '../../src/base/errors.js'
 import { type Place } from '../../src/cli/demo/place.js'
+import { type ProcessEnd } from '../../src/kernel/libc.js'
+import { type Children, signalName } from './children.js'
 
 export interface Program {
   readonly executable: string
@@ -13,29 +14,27 @@ export interface Program {
   readonly place: Place
 }
 
-/** An execution that takes longer is a failure. */
-const TIMEOUT_MS = 60_000
-
-/** The part of an end that spawn and spawnSync share. */
-interface End {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
+/** What an execution has taken, in milliseconds. */
+export interface Taken {
+  /** From the call that starts it to the notice of its exit. */
+  readonly ms: number
+  /** CPU time of all its processes. */
+  readonly cpuMs: number
 }
 
 /**
- * One execution of a program, timed from the call that starts it to the notice of its exit. All else is done before
- * and after. Standard input and output are files in memory: pipes would cost this process more than many a program
- * takes, and a program that does not read to the end could not be told from one that does.
+ * One execution of a program. All that needs not be timed is done before and after. Standard input and output are files
+ * in memory: pipes would cost this process more than many a program takes, and a program that does not read to the end
+ * could not be told from one that does.
  *
- * What is left is the cost of starting a process from Node, which forks itself; it is the same for every program, and
- * is measured with /bin/true as the floor.
+ * What is left is the cost of starting a process; it is the same for every program, and is measured with /bin/true as
+ * the floor.
  */
 export class Execution {
   readonly #program: Program
   readonly #output: string
   readonly #files: readonly [input: number, output: number]
-  #end: End | undefined
-  #started = 0
+  #end: ProcessEnd | Error | undefined
 
   /** @param scratch an existing folder in memory */
   constructor(program: Program, scratch: string) {
@@ -46,40 +45,24 @@ export class Execution {
 
   static #count = 0
 
-  /** Runs it with this thread waiting, which is the least that Node can add. @returns milliseconds */
-  runSync(): number {
+  /** Runs it, once. Whether it has failed, even to start, is told by {@link finish}. */
+  async run(children: Children): Promise<Taken> {
     const { executable, env, place } = this.#program
-    return place.run(() => {
-      const started = performance.now()
-      const { status, signal, error } = spawnSync(executable, { env, stdio: this.#stdio, timeout: TIMEOUT_MS })
-      const ms = performance.now() - started
-      if (error !== undefined) throw this.#failure(error.message)
-      this.#end = { code: status, signal }
-      return ms
-    })
-  }
-
-  /** Runs it beside others. @returns milliseconds */
-  async run(): Promise<number> {
-    const { executable, env, place } = this.#program
-    this.#started = performance.now()
-    const child = place.run(() => spawn(executable, { env, stdio: this.#stdio, timeout: TIMEOUT_MS }))
-    return this.#ended(child)
-  }
-
-  #ended(child: ChildProcess): Promise<number> {
-    return new Promise((resolve, reject) => {
-      child.on('error', (error) => reject(this.#failure(error.message)))
-      child.on('exit', (code, signal) => {
-        this.#end = { code, signal }
-        resolve(performance.now() - this.#started)
-      })
-    })
-  }
-
-  get #stdio(): number[] {
     const [input, output] = this.#files
-    return [input, output, output]
+    let started = 0
+    try {
+      const end = await place.run(() => {
+        started = performance.now()
+        // As an object, because a promise may not leave another namespace; only its start has to be there.
+        return { ended: children.start({ executable, env, stdio: [input, output, output] }) }
+      }).ended
+      const ms = performance.now() - started
+      this.#end = end
+      return { ms, cpuMs: end.cpuMs }
+    } catch (error) {
+      this.#end = asError(error)
+      return { ms: 0, cpuMs: 0 }
+    }
   }
 
   /**
@@ -91,16 +74,19 @@ export class Execution {
     for (const file of this.#files) closeSync(file)
     const text = readFileSync(this.#output, 'utf8')
     rmSync(this.#output)
-    const { code, signal } = this.#end ?? { code: null, signal: null }
-    if (code === 0) return text
-    throw this.#failure(`${signal === null ? `exit code ${code ?? 'none'}` : `signal ${signal}`}: ${text.trim()}`)
-  }
-
-  #failure(reason: string): NetloomError {
+    const problem = problemOf(this.#end)
+    if (problem === undefined) return text
     const { executable, env } = this.#program
     const operation = `${executable} ${env['CNI_COMMAND'] ?? ''}`.trim()
-    return new NetloomError('unavailable', `${operation}: ${reason}`, { operation })
+    throw new NetloomError('unavailable', `${operation}: ${problem}: ${text.trim()}`.replace(/: $/, ''), { operation })
   }
+}
+
+function problemOf(end: ProcessEnd | Error | undefined): string | undefined {
+  if (end === undefined) return 'was not run'
+  if (end instanceof Error) return end.message
+  if (end.signal !== null) return `signal ${signalName(end.signal)}`
+  return end.code === 0 ? undefined : `exit code ${end.code ?? 'none'}`
 }
 
 /** Ends executions whether they have succeeded or not; the first failure is thrown when all files are closed. */

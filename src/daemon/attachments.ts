@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, statSync } from 'node:fs'
+import { closeSync, readlinkSync } from 'node:fs'
 import { familyOf, parseCidr } from '../base/ip.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
@@ -22,7 +22,7 @@ import { inNamespace, openNamespace } from '../kernel/netns.js'
 import { observeAddresses, observeLink, observeLinks, observeRoutes } from '../kernel/observe.js'
 import { openSocket, PROTOCOL } from '../kernel/socket.js'
 import { Talk } from '../kernel/talk.js'
-import { hostInterfaceOf, type Lease, leaseKey } from '../model/lease.js'
+import { type Attachment, hostInterfaceOf, type Lease, leaseKey } from '../model/lease.js'
 import { gatewayMac } from '../model/podnetwork.js'
 import { FAMILIES } from '../base/family.js'
 import { type Kernel } from './kernel.js'
@@ -65,7 +65,7 @@ export class Attachments {
    */
   async add(request: CniRequest): Promise<object> {
     const { pool, network } = this.#options
-    return this.#exclusively(request, async () => {
+    return this.#exclusively(attachmentOf(request), async () => {
       const present = pool.find(attachmentOf(request))
       if (present !== undefined)
         throw new NetloomError(
@@ -81,7 +81,7 @@ export class Attachments {
           await this.#attach(plan, pod)
           return addResult(request.config, attachedOf(plan))
         } catch (error) {
-          await this.#release(plan.lease)
+          await this.#takeBack(plan.lease)
           throw error
         }
       })
@@ -113,10 +113,19 @@ export class Attachments {
     await new Applier({ route, namespace: fd }).apply(planPodSide(plan), knownInside)
   }
 
+  /** What cannot be taken back now is when the runtime calls DEL, or at the next start: the lease stays until then. */
+  async #takeBack(lease: Lease): Promise<void> {
+    try {
+      await this.#release(lease)
+    } catch (error) {
+      this.#options.log.error({ err: error, lease }, 'a failed attachment could not be taken back')
+    }
+  }
+
   /** Takes a pod off; succeeds whatever is gone already (CNI specification, "DEL"). */
   async del(request: CniRequest): Promise<void> {
-    await this.#exclusively(request, async () => {
-      const attachment = attachmentOf(request)
+    const attachment = attachmentOf(request)
+    await this.#exclusively(attachment, async () => {
       const lease = this.#options.pool.find(attachment)
       // Without a lease there may still be a link, of a crash or of a state directory that was lost.
       if (lease === undefined) await this.#reaper.delete(hostInterfaceOf(attachment))
@@ -168,7 +177,7 @@ export class Attachments {
     const stale = [...pool.leases.values()].filter(
       (lease) => lease.network === config.name && !valid.has(leaseKey(lease)) && !this.#busy.has(leaseKey(lease)),
     )
-    await Promise.all(stale.map((lease) => this.#release(lease)))
+    await Promise.all(stale.map((lease) => this.#exclusively(lease, () => this.#release(lease))))
     if (stale.length > 0) log.info({ network: config.name, released: stale.length }, 'garbage was collected')
   }
 
@@ -201,8 +210,8 @@ export class Attachments {
     if (loose.length > 0) log.warn({ attachments: loose.length, bridge }, 'attachments were brought back to the bridge')
   }
 
-  async #exclusively<T>(request: CniRequest, work: () => Promise<T>): Promise<T> {
-    const key = leaseKey(attachmentOf(request))
+  async #exclusively<T>(attachment: Attachment, work: () => Promise<T>): Promise<T> {
+    const key = leaseKey(attachment)
     if (this.#busy.has(key)) throw new NetloomError('unavailable', `another call for ${key} is under way`)
     this.#busy.add(key)
     try {
@@ -257,11 +266,15 @@ function openPodNamespace(netns: string): number {
       'CNI_NETNS',
     )
   }
-  const own = statSync('/proc/self/ns/net')
-  const other = fstatSync(fd)
-  if (other.ino === own.ino && other.dev === own.dev) {
-    closeSync(fd)
-    throw new CniFailure(CNI_CODE.INVALID_ENVIRONMENT, `CNI_NETNS ${netns} is the node's own namespace`, 'CNI_NETNS')
-  }
-  return fd
+  const problem = namespaceProblem(fd)
+  if (problem === undefined) return fd
+  closeSync(fd)
+  throw new CniFailure(CNI_CODE.INVALID_ENVIRONMENT, `CNI_NETNS ${netns} is ${problem}`, 'CNI_NETNS')
+}
+
+/** The kernel names a namespace by its kind and number, whatever file it was opened by: `net:[4026531840]`. */
+function namespaceProblem(fd: number): string | undefined {
+  const name = readlinkSync(`/proc/self/fd/${fd}`)
+  if (!name.startsWith('net:[')) return 'not a network namespace'
+  return name === readlinkSync('/proc/self/ns/net') ? "the node's own namespace" : undefined
 }

@@ -1,11 +1,13 @@
 import { FAMILIES } from '../base/family.js'
-import { type Cidr } from '../base/ip.js'
+import { keyBy } from '../base/diff.js'
+import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
 import { BRIDGE, MASQUERADE_TABLE, ROUTE_PROTOCOL } from '../base/names.js'
 import { type Element } from '../codec/nft/element.js'
 import { type Table } from '../codec/nft/table.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { type Link } from '../codec/rtnl/link.js'
+import { type Route } from '../codec/rtnl/route.js'
 import { type NetworkEvent } from '../kernel/monitor.js'
 import {
   observeAddresses,
@@ -57,6 +59,8 @@ export class NodeNetwork {
   #mtu = DEFAULT_MTU
   #subnets: readonly Cidr[] = []
   #routes: readonly PeerRoute[] = []
+  /** The same by their destinations. */
+  #wanted: ReadonlyMap<string, PeerRoute> = new Map()
   #problems: readonly string[] = []
 
   constructor(options: NodeNetworkOptions) {
@@ -123,10 +127,17 @@ export class NodeNetwork {
       case 'address':
         return event.address.index === this.#bridge?.index || this.#isOwnAddress(event.address.address)
       case 'route':
-        return event.gone && event.route.protocol === ROUTE_PROTOCOL
+        return this.#isDrift(event.route, event.gone)
       case 'lost':
         return true
     }
+  }
+
+  /** One of ours that is gone or not as wanted, or somebody else's in the place of one. */
+  #isDrift(route: Route, gone: boolean): boolean {
+    if (gone) return route.protocol === ROUTE_PROTOCOL
+    const wanted = this.#wanted.get(formatCidr(route.destination))
+    return planPeerRoutes(wanted === undefined ? [] : [wanted], [route]).length > 0
   }
 
   #isOwnAddress(address: string): boolean {
@@ -155,11 +166,12 @@ export class NodeNetwork {
     this.#subnets = self.podCIDRs
     const nodes = [...store.all('Node').values()]
     const { routes, problems } = desiredRoutes(nodes, node)
-    await this.#reconcileBridge(self)
-    await this.#reconcileRoutes(routes)
-    await this.#reconcileMasquerade(self, nodes)
     this.#problems = problems
+    await this.#reconcileBridge(self)
     onSubnets(self.podCIDRs)
+    await this.#reconcileMasquerade(self, nodes)
+    // Last, because a node that cannot be reached makes it fail: nothing else is to be left undone for that.
+    await this.#reconcileRoutes(routes)
   }
 
   async #reconcileBridge(self: Node): Promise<void> {
@@ -198,6 +210,7 @@ export class NodeNetwork {
     const families = FAMILIES.map((family) => observeRoutes(kernel.route, family, { protocol: ROUTE_PROTOCOL }))
     const ops = planPeerRoutes(routes, (await Promise.all(families)).flat())
     this.#routes = routes
+    this.#wanted = keyBy(routes, ({ destination }) => formatCidr(destination))
     if (ops.length === 0) return
     log.info({ operations: ops.length, routes: routes.length }, 'routes to other nodes change')
     await kernel.applier.apply(ops)

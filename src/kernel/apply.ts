@@ -60,11 +60,14 @@ export class Applier {
       if (first === undefined) continue
       if (isSysctl(first)) this.#setSysctls(run.filter(isSysctl))
       else if (isNft(first)) await this.#commit(run.filter(isNft))
-      else
-        for (const link of await this.#configure(run.filter(isRtnl), indexes)) {
+      else {
+        const links = await this.#configure(run.filter(isRtnl), indexes)
+        for (const name of run.flatMap(renews)) indexes.delete(name)
+        for (const link of links) {
           made.set(link.name, link)
           indexes.set(link.name, link.index)
         }
+      }
     }
     return made
   }
@@ -136,6 +139,9 @@ const needs = (op: Op): string[] => (isRtnl(op) ? devicesOf(op) : [])
 /** Names of the links that an operation makes. */
 const makes = (op: Op): string[] =>
   op.kind === 'link.add' ? [op.link.name, ...(op.link.kind === 'veth' ? [op.link.peer.name] : [])] : []
+
+/** Names that belong to another link than before, or to none, when an operation is done. */
+const renews = (op: Op): string[] => (op.kind === 'link.delete' ? [op.name] : makes(op))
 
 /** Splits operations where the way of applying them changes, and where one needs the index of a link that is made. */
 function runs(ops: readonly Op[]): Op[][] {

@@ -81,10 +81,11 @@ const MSG_TRUNC_DONTWAIT = 0x20 | 0x40
 /** Netlink makes no answer larger than this: NLMSG_GOODSIZE is at most 8 KiB, and dumps fill 32 KiB. */
 const RECEIVED = Buffer.alloc(64 * 1024)
 
-/** A datagram that is waiting, or undefined: none is, or it cannot be had this way. */
-export function receiveNow(fd: number): Buffer | undefined {
+/** A datagram that is waiting; undefined where none is, or `truncated` for one that was larger and is lost. */
+export function receiveNow(fd: number): Buffer | 'truncated' | undefined {
   const length = (recv as (...args: unknown[]) => number)(fd, RECEIVED, RECEIVED.length, MSG_TRUNC_DONTWAIT)
-  return length > 0 && length <= RECEIVED.length ? Buffer.from(RECEIVED.subarray(0, length)) : undefined
+  if (length <= 0) return undefined
+  return length <= RECEIVED.length ? Buffer.from(RECEIVED.subarray(0, length)) : 'truncated'
 }
 
 /**

@@ -76,7 +76,8 @@ export function openSocket(options: SocketOptions): OpenTransport {
       for (let count = 0; count < TAKEN_AT_ONCE; count++) {
         const bytes = receiveNow(fd)
         if (bytes === undefined) break
-        handlers.datagram(bytes)
+        if (bytes === 'truncated') handlers.failed(truncated())
+        else handlers.datagram(bytes)
       }
     }
     socket.on('message', (bytes) =>
@@ -85,11 +86,7 @@ export function openSocket(options: SocketOptions): OpenTransport {
         handlers.datagram(bytes)
       }),
     )
-    socket.on('truncatedMessage', () =>
-      guarded(() =>
-        handlers.failed(new NetloomError('kernel', 'netlink datagram truncated', { operation: 'receive' })),
-      ),
-    )
+    socket.on('truncatedMessage', () => guarded(() => handlers.failed(truncated())))
     socket.on('error', (error) => guarded(() => handlers.failed(asNetloomError(error, 'receive'))))
     return {
       send: (datagram, failed) => {
@@ -128,6 +125,8 @@ function outsideOfNative(work: () => void): void {
  * for the event loop to say so takes longer than a change does. What is more (a large dump) comes by the event loop.
  */
 const TAKEN_AT_ONCE = 64
+
+const truncated = (): NetloomError => new NetloomError('kernel', 'netlink datagram truncated', { operation: 'receive' })
 
 const ENOBUFS = 105
 

@@ -92,8 +92,10 @@ function planLink({ name, subnets, mtu }: BridgeDesired, link: Link | undefined)
   }
   return [
     // Snooping would hold back neighbour discovery until a querier is heard, and there is none.
-    { kind: 'link.add', link: { kind: 'bridge', name, mtu, mac, bridge: { mcastSnooping: false } } },
-    { kind: 'link.set', name, changes: { addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
+    { kind: 'link.add', link: { kind: 'bridge', name, mtu: mtu - 1, mac, bridge: { mcastSnooping: false } } },
+    // Until its MTU is changed for the first time a bridge takes the smallest of its ports', and 1500 when the last one
+    // goes (br_mtu_auto_adjust). One that it was made with does not count, hence the other above.
+    { kind: 'link.set', name, changes: { mtu, addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
   ]
 }
 

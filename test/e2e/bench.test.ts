@@ -89,6 +89,19 @@ t.test('without reference plugins it says so, and judges nothing', async (t) => 
   t.strictSame(traces(), before)
 })
 
+t.test('a reader that has seen enough is no failure', async (t) => {
+  const child = spawn(process.execPath, [BENCH, 'cni', '--plugins', '/nonexistent', ...SMALL], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stderr = ''
+  child.stderr.setEncoding('utf8').on('data', (more: string) => (stderr += more))
+  child.stdout.destroy()
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve))
+  t.equal(code, 0, stderr)
+  t.notMatch(stderr, /EPIPE/)
+  t.strictSame(traces(), before)
+})
+
 t.test('an interrupted benchmark cleans up and says so by its exit code', async (t) => {
   const { child, ended } = start(['cni', '--json', ...SMALL, '--iterations', '500'])
   await new Promise<void>((resolve) => {

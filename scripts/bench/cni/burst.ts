@@ -54,7 +54,7 @@ async function attachAndDetach(
   const taken: [string, number][] = []
   for (const command of ['ADD', 'DEL'] as const) {
     const executions = pods.map((pod: PodNamespace) => stage.call(contender, command, pod))
-    const { ms, outputs } = await runAll(executions, parallel, signal)
+    const { ms, outputs } = await runAll(stage, executions, { parallel, signal })
     if (command === 'ADD') outputs.forEach(checkAdded)
     taken.push([`${contender.name} ${command}`, ms])
   }
@@ -68,20 +68,19 @@ async function floor(stage: Stage, { pods, parallel }: BurstOptions, signal: Abo
   const executions = Array.from({ length: pods }, () =>
     stage.execution({ executable: FLOOR.START, env: {}, input, place }),
   )
-  const { ms } = await runAll(executions, parallel, signal)
+  const { ms } = await runAll(stage, executions, { parallel, signal })
   return [[FLOOR.START, ms]]
 }
 
 /** From the first start to the last exit. */
 async function runAll(
+  { children }: Stage,
   executions: readonly Execution[],
-  parallel: number,
-  signal: AbortSignal,
+  { parallel, signal }: { parallel: number; signal: AbortSignal },
 ): Promise<{ ms: number; outputs: string[] }> {
   await sleep(PAUSE_MS)
   const started = performance.now()
-  // When told to end, none is begun any more, and those that run are waited for.
-  await mapBounded(executions, parallel, async (execution) => (signal.aborted ? 0 : execution.run()))
+  await mapBounded(executions, parallel, (execution) => execution.run(children))
   const ms = performance.now() - started
   signal.throwIfAborted()
   return { ms, outputs: finishAll(executions) }

@@ -17,10 +17,13 @@ export const PEERS: readonly Peer[] = [PEER, LESSER_PEER]
 
 /** Programs that bound what can be reached: each does a part of what an ADD does. */
 export const FLOOR = {
-  /** Starting any process, as this benchmark does it. */
+  /** Starting any process, as container runtimes and this benchmark do it. */
   START: '/bin/true',
   /** The CNI executable, which answers VERSION itself. */
   EXECUTABLE: 'netloom VERSION',
   /** The executable, the socket, and an agent that has nothing to do. */
   TRANSPORT: 'netloom STATUS',
 } as const
+
+/** Name of the measurements of the CPU time, by that of those of the time. */
+export const cpuOf = (sample: string): string => `${sample} CPU`

@@ -1,6 +1,6 @@
 import { type Goal, type Measured } from '../figure.js'
 import { type Samples, type Summary } from '../samples.js'
-import { FLOOR, LESSER_PEER, NETLOOM, type Peer, PEER } from './contenders.js'
+import { cpuOf, FLOOR, LESSER_PEER, NETLOOM, type Peer, PEER } from './contenders.js'
 
 /** From measurements to figures. */
 
@@ -44,6 +44,15 @@ const floors = (burst: string): { title: string; sample: string }[] => [
   { title: `${burst}: start of as many processes`, sample: `burst ${FLOOR.START}` },
 ]
 
+/**
+ * What the processes of a call themselves take. No ratio, because it would mislead: netloom's agent does the work, and
+ * its CPU time is not in this.
+ */
+const cpuTimes = [
+  { title: 'ADD, CPU of the executable (without the agent)', sample: cpuOf(`${NETLOOM} ADD`) },
+  ...[PEER, LESSER_PEER].map(({ name }) => ({ title: `ADD, CPU of ${name}`, sample: cpuOf(`${name} ADD`) })),
+]
+
 /** What was not measured is left out; a peer that was not is missing, and its goals are not judged. */
 export function cniFigures({ samples, burst, executableMemory }: CniMeasurements): Measured[] {
   const title = `${burst.pods} pods, ${burst.parallel} at once`
@@ -56,7 +65,7 @@ export function cniFigures({ samples, burst, executableMemory }: CniMeasurements
         { part: 'p50', peer: LESSER_PEER, suffix: ', against no ipMasq' },
       ),
     ]),
-    ...floors(title).flatMap(({ title, sample }) => {
+    ...[...floors(title), ...cpuTimes].flatMap(({ title, sample }) => {
       const summary = samples.summary(sample)
       return summary === undefined ? [] : [{ name: `${title} p50`, unit: 'ms', value: summary.p50 }]
     }),

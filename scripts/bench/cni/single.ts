@@ -3,7 +3,7 @@ import { type Surroundings } from '../benchmark.js'
 import { type Execution } from '../execution.js'
 import { turn } from '../order.js'
 import { type Samples } from '../samples.js'
-import { FLOOR } from './contenders.js'
+import { cpuOf, FLOOR } from './contenders.js'
 import { type PodNamespace } from './namespaces.js'
 import { checkAdded, type Contender, type Stage } from './stage.js'
 
@@ -33,7 +33,7 @@ type Turn = (pod: PodNamespace) => Step[]
 
 type Measurements = Pick<Surroundings, 'signal' | 'progress'> & { readonly samples: Samples }
 
-/** Puts `CONTENDER ADD`, `CONTENDER DEL` and the floors into `samples`, in milliseconds. */
+/** Puts `CONTENDER ADD`, `CONTENDER DEL` and the floors into `samples`, and their CPU times, in milliseconds. */
 export async function measureSingle(stage: Stage, options: SingleOptions, measurements: Measurements): Promise<void> {
   const turns = [...stage.contenders.map((contender) => attachment(stage, contender)), floors(stage)]
   const { progress } = measurements
@@ -46,21 +46,27 @@ export async function measureSingle(stage: Stage, options: SingleOptions, measur
     for (let round = first; round < last; round++) {
       progress.detail(`one at a time: ${round + 1} of ${total}`)
       for (const take of turn(turns, round))
-        await measure(take(pods[used++] as PodNamespace), round >= options.warmUp, measurements)
+        await measure(take(pods[used++] as PodNamespace), round >= options.warmUp, { ...measurements, stage })
     }
     await stage.pods.retire(pods)
   }
 }
 
-async function measure(steps: readonly Step[], counts: boolean, { samples, signal }: Measurements): Promise<void> {
+async function measure(
+  steps: readonly Step[],
+  counts: boolean,
+  { stage, samples, signal }: Measurements & { readonly stage: Stage },
+): Promise<void> {
   for (const { name, make, check } of steps) {
     await sleep(PAUSE_MS)
     signal.throwIfAborted()
     const execution = make()
-    const ms = execution.runSync()
+    const { ms, cpuMs } = await execution.run(stage.children)
     const output = execution.finish()
     check?.(output)
-    if (counts) samples.add(name, ms)
+    if (!counts) continue
+    samples.add(name, ms)
+    samples.add(cpuOf(name), cpuMs)
   }
 }
 

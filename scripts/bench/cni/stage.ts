@@ -13,6 +13,7 @@ import { StateDirectory } from '../../../src/cli/demo/state.js'
 import { openSocket, PROTOCOL } from '../../../src/kernel/socket.js'
 import { Talk } from '../../../src/kernel/talk.js'
 import { type Surroundings } from '../benchmark.js'
+import { Children } from '../children.js'
 import { Execution, type Program } from '../execution.js'
 import { bridgeConfiguration, type Call, environment, netloomConfiguration, type NetworkConfiguration } from './call.js'
 import { NETLOOM, PEERS } from './contenders.js'
@@ -34,21 +35,29 @@ export interface Contender {
 /** The nodes, netloom's agent on its own, and pods to attach. All of it ends with the process's namespaces. */
 export class Stage {
   readonly pods: PodNamespaces
+  readonly children: Children
   readonly #scratch: string
   readonly #route: Talk
   readonly #agent: Agent
   #contenders: readonly Contender[]
 
-  private constructor(parts: { contenders: Contender[]; agent: Agent; route: Talk; scratch: string }) {
+  private constructor(parts: {
+    contenders: Contender[]
+    agent: Agent
+    route: Talk
+    surroundings: Pick<Surroundings, 'directory' | 'signal'>
+  }) {
     this.#contenders = parts.contenders
     this.#agent = parts.agent
     this.#route = parts.route
-    this.#scratch = parts.scratch
+    this.#scratch = parts.surroundings.directory
+    this.children = new Children(parts.surroundings.signal)
     this.pods = new PodNamespaces(parts.route)
   }
 
   /** @param plugins folder of the reference plugins; undefined for the usual ones */
-  static async raise({ directory, note }: Surroundings, plugins: string | undefined): Promise<Stage> {
+  static async raise(surroundings: Surroundings, plugins: string | undefined): Promise<Stage> {
+    const { directory, note } = surroundings
     requireExecutable()
     const nodes = layOut(1 + PEERS.length)
     const places = await raiseSegment(nodes)
@@ -65,9 +74,14 @@ export class Stage {
     if (peers.length === 0)
       note(`no ${NEEDED.join(' and ')} in ${plugins ?? PLUGIN_FOLDERS.join(', ')}: nothing to compare with`)
     const route = new Talk(openSocket({ protocol: PROTOCOL.ROUTE }))
-    const stage = new Stage({ contenders: [netloom, ...peers], agent, route, scratch: directory })
-    await stage.#leaveOut(note)
-    return stage
+    const stage = new Stage({ contenders: [netloom, ...peers], agent, route, surroundings })
+    try {
+      await stage.#leaveOut(surroundings)
+      return stage
+    } catch (error) {
+      await stage.close()
+      throw error
+    }
   }
 
   /** netloom, and behind it the peers that this machine has. */
@@ -96,10 +110,11 @@ export class Stage {
   }
 
   /** A peer that cannot attach a pod here is as one that is missing: iptables may be. */
-  async #leaveOut(note: Surroundings['note']): Promise<void> {
+  async #leaveOut({ note, signal }: Surroundings): Promise<void> {
     const able: Contender[] = []
     for (const contender of this.#contenders) {
       const problem = await this.#problemOf(contender)
+      signal.throwIfAborted()
       if (problem === undefined) able.push(contender)
       else if (contender === this.netloom) throw problem
       else note(`${contender.name} cannot attach pods on this machine: ${problem.message}`)
@@ -112,7 +127,7 @@ export class Stage {
     try {
       for (const command of ['ADD', 'DEL'] as const) {
         const execution = this.call(contender, command, pods[0])
-        execution.runSync()
+        await execution.run(this.children)
         const output = execution.finish()
         if (command === 'ADD') checkAdded(output)
       }
@@ -125,6 +140,7 @@ export class Stage {
   }
 
   async close(): Promise<void> {
+    await this.children.close()
     this.#route.close()
     await this.#agent.stop()
   }

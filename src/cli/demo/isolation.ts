@@ -5,12 +5,13 @@ import { NetloomError } from '../../base/errors.js'
 import { EXIT, type ExitCode } from '../command.js'
 
 /**
- * The demo runs in network and mount namespaces of its own, which end with its processes: nothing can be left behind,
- * whatever happens. unshare of util-linux makes them; a user without rights gets a user namespace as well.
+ * The demo and the benchmarks run in network and mount namespaces of their own, which end with their processes: nothing
+ * can be left behind, whatever happens. unshare of util-linux makes them; a user without rights gets a user namespace
+ * as well.
  */
 
 /** Set for the process inside: the namespaces outside, so that it can make sure that it is not in them. */
-const INSIDE = 'NETLOOM_DEMO_INSIDE'
+const INSIDE = 'NETLOOM_INSIDE'
 
 const UNSHARE = ['--net', '--mount', '--propagation', 'private', '--fork', '--kill-child']
 const WITHOUT_RIGHTS = [...UNSHARE, '--map-root-user']
@@ -64,7 +65,7 @@ export function assertIsolated(outside = process.env[INSIDE] ?? '', own = ownNam
  * Runs a command of this program in namespaces of its own, with standard output and error passed through. Its standard
  * input is a pipe that ends when this process does: so it ends too, even if this one is killed.
  * @returns the command's exit code, or that of the signal that this process was sent
- * @throws NetloomError `unavailable` where the machine allows no such namespaces
+ * @throws NetloomError `unavailable` where the machine allows no such namespaces; `internal` where it was killed
  */
 export async function runIsolated(main: string, args: readonly string[]): Promise<ExitCode> {
   const form = findForm()
@@ -98,12 +99,12 @@ const ended = (child: ChildProcess): Promise<End> =>
     child.on('exit', (code, signal) => resolve({ code, signal }))
   })
 
+/** @throws NetloomError `internal` where a signal ended it that nobody sent to this process */
 export function exitCode({ code, signal }: End, received: NodeJS.Signals | undefined): ExitCode {
   if (received !== undefined && (code === EXIT.INTERRUPTED || code === null))
     return (128 + constants.signals[received]) as ExitCode
   if (signal === null) return (code ?? EXIT.FAILED) as ExitCode
-  process.stderr.write(`netloom demo: its process was killed (${signal})\n`)
-  return EXIT.FAILED
+  throw new NetloomError('internal', `the process in namespaces of its own was killed (${signal})`)
 }
 
 function findForm(): readonly string[] {

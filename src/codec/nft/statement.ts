@@ -50,7 +50,11 @@ export const destinationAddress = (family: Family): Field =>
 /** The destination port of TCP, UDP and SCTP, which all have it at byte 2. */
 export const destinationPort: Field = payload('th dport', TYPE.inet_service, ['transport', 2])
 export const transportProtocol: Field = meta('meta l4proto', TYPE.inet_proto, META.L4PROTO)
-/** The family of a packet; NFPROTO_* in one byte, which inet_proto's codec fits. */
+/**
+ * The family of a packet; NFPROTO_* in one byte, which inet_proto's codec fits. In an inet table it has to be matched
+ * directly before the first address: else nft lists bytes of a header that it does not know, which it cannot load; and
+ * where it stands elsewhere, a list that was loaded again has other rules than were written.
+ */
 export const networkProtocol: Field = meta('meta nfproto', TYPE.inet_proto, META.NFPROTO)
 
 /** A random number below `modulus`, drawn anew for each packet. */

@@ -47,8 +47,8 @@ t.test('a bridge that is right costs nothing', async (t) => t.same(plan({}), [])
 t.test('a bridge is made with everything that it needs', async (t) => {
   const sysctls = new Map([['net/ipv4/ip_forward', '0']])
   t.same(plan({ link: undefined, addresses: [address('192.168.0.1/24', 2)], sysctls }), [
-    'ip link add name netloom0 address 0a:58:0a:01:00:01 mtu 1450 type bridge mcast_snooping 0',
-    'ip link set dev netloom0 up addrgenmode none',
+    'ip link add name netloom0 address 0a:58:0a:01:00:01 mtu 1449 type bridge mcast_snooping 0',
+    'ip link set dev netloom0 up mtu 1450 addrgenmode none',
     'ip address replace 10.1.0.1/24 dev netloom0',
     'ip address replace fd00:1::1/64 dev netloom0 nodad',
     'sysctl -w net.ipv4.ip_forward=1',
@@ -103,6 +103,18 @@ t.test('a node without IPv6 pods keeps its own setting of IPv6 forwarding', asyn
   const sysctls = new Map([...RIGHT.sysctls, ['net/ipv6/conf/all/forwarding', '0']])
   const addresses = [address('10.1.0.1/24')]
   t.same(plan({ sysctls, addresses }, { ...DESIRED, subnets: [parseCidr('10.1.0.0/24')] }), [])
+})
+
+t.test('a node that begins to forward IPv6 goes on listening to its routers, where it did before', async (t) => {
+  const uplink = { ...DESIRED, uplink: 'eth0' }
+  const begins = (acceptRa: string) =>
+    new Map([...RIGHT.sysctls, ['net/ipv6/conf/all/forwarding', '0'], ['net/ipv6/conf/eth0/accept_ra', acceptRa]])
+  const forwarding = 'sysctl -w net.ipv6.conf.all.forwarding=1'
+  t.same(plan({ sysctls: begins('1') }, uplink), ['sysctl -w net.ipv6.conf.eth0.accept_ra=2', forwarding])
+  t.same(plan({ sysctls: begins('0') }, uplink), [forwarding], 'it did not listen')
+  t.same(plan({ sysctls: begins('2') }, uplink), [forwarding], 'it does already')
+  t.same(plan({ sysctls: new Map([...begins('1'), ['net/ipv6/conf/all/forwarding', '1']]) }, uplink), [])
+  t.ok(watchedSysctls(uplink).includes('net/ipv6/conf/eth0/accept_ra'))
 })
 
 t.test('the order of families is that of the Node', async (t) => {

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { bridgeConfiguration, environment, netloomConfiguration } from '../../../scripts/bench/cni/call.js'
-import { FLOOR, LESSER_PEER, NETLOOM, PEER } from '../../../scripts/bench/cni/contenders.js'
+import { cpuOf, FLOOR, LESSER_PEER, NETLOOM, PEER } from '../../../scripts/bench/cni/contenders.js'
 import { cniFigures } from '../../../scripts/bench/cni/figures.js'
 import { highWater } from '../../../scripts/bench/cni/memory.js'
 import { figure } from '../../../scripts/bench/figure.js'
@@ -52,6 +52,7 @@ function measured(names: readonly string[]): Samples {
     for (const [sample, factor] of [
       [`${name} ADD`, 1],
       [`${name} DEL`, 2],
+      [cpuOf(`${name} ADD`), 0.5],
       [`burst ${name} ADD`, 100],
       [`burst ${name} DEL`, 200],
     ] as const)
@@ -83,6 +84,24 @@ t.test('every figure has a name of its own, and goals stand against the peer tha
     figures.find(({ name }) => name === 'ADD p50, against no ipMasq'),
     { value: 4, peer: 20, peerName: LESSER_PEER.name, goal: null },
   )
+  t.end()
+})
+
+t.test('CPU times stand beside each other, and no ratio is made of what leaves out the agent', (t) => {
+  const cpu = (names: readonly string[]): unknown[] =>
+    cniFigures({ samples: measured(names), burst, executableMemory: 7e5 })
+      .map(figure)
+      .filter(({ name }) => name.includes('CPU'))
+      .map(({ name, unit, value, ratio }) => ({ name, unit, value, ratio }))
+  const row = (name: string, value: number): unknown => ({
+    name: `ADD, CPU of ${name} p50`,
+    unit: 'ms',
+    value,
+    ratio: null,
+  })
+  const own = row('the executable (without the agent)', 2)
+  t.strictSame(cpu([NETLOOM, PEER.name, LESSER_PEER.name]), [own, row(PEER.name, 25), row(LESSER_PEER.name, 10)])
+  t.strictSame(cpu([NETLOOM]), [own])
   t.end()
 })
 

@@ -28,3 +28,9 @@ t.test('exit codes are those of the process inside, or of the signal that came',
   t.equal(exitCode({ code: EXIT.INTERRUPTED, signal: null }, 'SIGTERM'), 143)
   t.equal(exitCode({ code: 0, signal: null }, 'SIGINT'), 0, '--keep that is ended has succeeded')
 })
+
+t.test('a process that others kill is a failure, told without a name of a command', async (t) => {
+  const killed = { code: null, signal: 'SIGKILL' } as const
+  t.throws(() => exitCode(killed, undefined), { code: 'internal', message: /^the process .* was killed \(SIGKILL\)$/ })
+  t.equal(exitCode(killed, 'SIGTERM'), 143, 'one that does not end when it is told to')
+})

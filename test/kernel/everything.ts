@@ -1,0 +1,172 @@
+import { FAMILIES, type Family } from '../../src/base/family.js'
+import { bigIntToIp, ipToBigInt } from '../../src/base/ip.js'
+import { type Chain } from '../../src/codec/nft/chain.js'
+import { type TableFamily } from '../../src/codec/nft/constants.js'
+import { type Element } from '../../src/codec/nft/element.js'
+import { type SetSpec } from '../../src/codec/nft/set.js'
+import {
+  destinationAddress,
+  destinationPort,
+  networkProtocol,
+  PROTOCOL,
+  randomBelow,
+  sourceAddress,
+  type Statement,
+  transportProtocol,
+} from '../../src/codec/nft/statement.js'
+import { type Table } from '../../src/codec/nft/table.js'
+import { TYPE } from '../../src/codec/nft/types.js'
+import { type NftOp } from '../../src/ops/op.js'
+import { type ChainRules, planStructure, type Ruleset } from '../../src/ops/ruleset.js'
+
+/** A table with everything in it that netloom writes, and its elements. */
+export interface Everything {
+  readonly ruleset: Ruleset
+  readonly elements: readonly (readonly [SetSpec, readonly Element[]])[]
+}
+
+const hook = (
+  name: string,
+  type: 'nat' | 'filter',
+  at: NonNullable<Chain['base']>['hook'],
+  priority: number,
+): Chain => ({
+  name,
+  base: { type, hook: at, priority },
+})
+
+/** The families whose packets a table of this family sees. */
+const familiesOf = (table: TableFamily): readonly Family[] =>
+  table === 'inet' ? FAMILIES : FAMILIES.filter(({ nft }) => nft === table)
+
+export const everything = (family: TableFamily, name = 't'): Everything => {
+  const table: Table = { family, name }
+  const parts = familiesOf(family).map((of) => partOf(of, family === 'inet'))
+  return {
+    ruleset: {
+      table,
+      sets: [SLOTS, ...parts.flatMap(({ sets }) => sets)],
+      chains: [...REGULAR, ...parts.flatMap(({ chains }) => chains)],
+    },
+    elements: [
+      [SLOTS, [{ key: [0], data: { verdict: 'goto', chain: 'regular' } }]],
+      ...parts.flatMap(({ elements }) => elements),
+    ],
+  }
+}
+
+const SLOTS: SetSpec = { name: 'slots', key: [TYPE.numgen], data: 'verdict' }
+
+const verdict = (statement: Extract<Statement, { kind: 'verdict' }>['verdict']): Statement => ({
+  kind: 'verdict',
+  verdict: statement,
+})
+
+const REGULAR: readonly ChainRules[] = [
+  { chain: { name: 'empty' }, rules: [] },
+  {
+    chain: { name: 'regular' },
+    rules: [
+      [{ kind: 'match', field: transportProtocol, value: PROTOCOL.UDP }, verdict({ verdict: 'return' })],
+      [{ kind: 'match', field: transportProtocol, value: PROTOCOL.SCTP }, verdict({ verdict: 'jump', chain: 'empty' })],
+      [{ kind: 'match', field: transportProtocol, value: 253 }, verdict({ verdict: 'drop' })],
+      [verdict({ verdict: 'accept' })],
+    ],
+  },
+]
+
+interface Part {
+  readonly sets: SetSpec[]
+  readonly chains: ChainRules[]
+  readonly elements: (readonly [SetSpec, readonly Element[]])[]
+}
+
+const SAMPLES = {
+  ipv4: { vip: '10.96.0.1', pod: '10.0.1.5', net: '10.2.0.0', multicast: '224.0.0.0' },
+  ipv6: { vip: 'fd00:96::1', pod: 'fd00:1::5', net: 'fd00:2::', multicast: 'ff00::' },
+} as const
+
+const after = (family: Family, address: string, count: bigint): string =>
+  bigIntToIp(family, ipToBigInt(address) + count - 1n)
+
+function partOf(family: Family, both: boolean): Part {
+  const named = (name: string): string => (both ? `${name}_${family.name}` : name)
+  const address = TYPE[family.nftAddress]
+  const frontend = [address, TYPE.inet_proto, TYPE.inet_service]
+  const flow = [destinationAddress(family), transportProtocol, destinationPort]
+  const ips: SetSpec = { name: named('ips'), key: [address] }
+  const pairs: SetSpec = { name: named('pairs'), key: [address, address] }
+  const nets: SetSpec = { name: named('nets'), key: [address], interval: true }
+  const frontends: SetSpec = { name: named('frontends'), key: frontend, data: 'verdict' }
+  const slot: SetSpec = { name: named('slot'), key: frontend, data: [address, TYPE.inet_service] }
+  const { vip, pod, net, multicast } = SAMPLES[family.name]
+  const host = 1n << 8n
+  // Without it nft prints what follows as bytes of a header that it does not know, and cannot load that again.
+  const ofFamily: Statement[] = both ? [{ kind: 'match', field: networkProtocol, value: family.nfproto }] : []
+  const rules: ChainRules[] = [
+    { chain: { name: named('slot') }, rules: [[...ofFamily, { kind: 'dnat', family, fields: flow, map: slot.name }]] },
+    { chain: { name: named('pick') }, rules: [[{ kind: 'vmap', fields: [randomBelow(1)], map: SLOTS.name }]] },
+    {
+      chain: hook(named('prerouting'), 'nat', 'prerouting', -100),
+      rules: [[...ofFamily, { kind: 'vmap', fields: flow, map: frontends.name }]],
+    },
+    {
+      chain: hook(named('postrouting'), 'nat', 'postrouting', 99),
+      rules: [
+        [
+          ...ofFamily,
+          { kind: 'lookup', fields: [sourceAddress(family), destinationAddress(family)], set: pairs.name },
+          { kind: 'masquerade' },
+        ],
+        [
+          ...ofFamily,
+          { kind: 'lookup', fields: [sourceAddress(family)], set: nets.name },
+          { kind: 'lookup', fields: [destinationAddress(family)], set: nets.name, negate: true },
+          { kind: 'masquerade' },
+        ],
+      ],
+    },
+    {
+      chain: hook(named('forward'), 'filter', 'forward', -1),
+      rules: [
+        [
+          { kind: 'match', field: transportProtocol, value: PROTOCOL.TCP },
+          ...ofFamily,
+          { kind: 'lookup', fields: [destinationAddress(family)], set: ips.name },
+          { kind: 'reject', family, with: 'tcp reset' },
+        ],
+        [
+          ...ofFamily,
+          { kind: 'lookup', fields: [destinationAddress(family)], set: ips.name },
+          { kind: 'match', field: destinationPort, value: 80 },
+          { kind: 'reject', family, with: 'port-unreachable' },
+        ],
+      ],
+    },
+  ]
+  return {
+    sets: [ips, pairs, nets, frontends, slot],
+    chains: rules,
+    elements: [
+      [ips, [{ key: [vip] }]],
+      [pairs, [{ key: [pod, pod] }]],
+      [
+        nets,
+        [
+          { key: [pod], last: pod },
+          { key: [net], last: after(family, net, host) },
+          { key: [after(family, net, host + 1n)], last: after(family, net, 2n * host) },
+          { key: [multicast], last: bigIntToIp(family, (1n << BigInt(family.bits)) - 1n) },
+        ],
+      ],
+      [frontends, [{ key: [vip, PROTOCOL.TCP, 80], data: { verdict: 'goto', chain: named('pick') } }]],
+      [slot, [{ key: [vip, PROTOCOL.TCP, 80], data: [pod, 8080] }]],
+    ],
+  }
+}
+
+/** What makes it of nothing: one transaction. */
+export const creation = ({ ruleset, elements }: Everything): NftOp[] => [
+  ...planStructure(ruleset, undefined).before,
+  ...elements.map(([set, list]): NftOp => ({ kind: 'elements.add', table: ruleset.table, set, elements: list })),
+]
