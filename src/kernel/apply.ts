@@ -125,7 +125,11 @@ export class Applier {
   }
 }
 
-const isDone = (op: Op, error: NetloomError): boolean => REMOVALS.has(op.kind) && error.code === 'not-found'
+/** Of a link that had a clsact and has none any more the kernel says that the handle is invalid. */
+const isDone = (op: Op, error: NetloomError): boolean =>
+  REMOVALS.has(op.kind) && (error.code === 'not-found' || (op.kind === 'clsact.delete' && error.errno === EINVAL))
+
+const EINVAL = 22
 
 /** The links whose indexes a request needs. */
 function devicesOf(op: RtnlOp): string[] {

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readdirSync } from 'node:fs'
+import { isMainThread } from 'node:worker_threads'
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
 import { droppedMessages, netlinkPort, receiveNow, sendInThread, setSocketOption } from './libc.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
@@ -62,6 +63,7 @@ export function openSocket(options: SocketOptions): OpenTransport {
     let open = true
     let drops = 0
     let sending: Promise<void> = Promise.resolve()
+    if (!isMainThread) openInWorker.add(socket)
     const guarded = (work: () => void): void => {
       if (open) outsideOfNative(work)
     }
@@ -103,10 +105,26 @@ export function openSocket(options: SocketOptions): OpenTransport {
         open = false
         // Not at once: we may be called by the package's own handler, which goes on to use what closing frees. And not
         // while a thread sends: by then the descriptor could be another file's.
-        void sending.then(() => setImmediate(() => socket.close()))
+        void sending.then(() => setImmediate(release, socket))
       },
     }
   }
+}
+
+/**
+ * Sockets of a worker thread that are open. A thread that ends with one takes the process with it, because the package
+ * cleans up too late; so they are closed before. A thread that is terminated from outside is not asked: its sockets
+ * have to be closed first.
+ */
+const openInWorker = new Set<RawNetlinkSocket>()
+if (!isMainThread)
+  process.once('exit', () => {
+    for (const socket of openInWorker) socket.close()
+  })
+
+function release(socket: RawNetlinkSocket): void {
+  openInWorker.delete(socket)
+  socket.close()
 }
 
 /** An exception that reaches the package's native code ends the process without a trace of where it came from. */

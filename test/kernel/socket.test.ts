@@ -30,6 +30,12 @@ const netlinkSockets = (): number =>
     }
   }).length
 
+/** Their number, when those that are being closed are closed. */
+async function settledSockets(): Promise<number> {
+  for (let i = 0; i < 5; i++) await new Promise(setImmediate)
+  return netlinkSockets()
+}
+
 t.test('a socket stays in the namespace that it was opened in', async (t) => {
   createNamespace('other')
   t.teardown(() => deleteNamespace('other'))
@@ -43,13 +49,13 @@ t.test('a socket stays in the namespace that it was opened in', async (t) => {
 })
 
 t.test('many sockets are open at a time, and each closes its own descriptor', async (t) => {
-  const before = netlinkSockets()
+  const before = await settledSockets()
   const talks = Array.from({ length: 20 }, () => new Talk(openSocket({ protocol: PROTOCOL.ROUTE })))
   t.equal(netlinkSockets(), before + 20)
   const answers = await Promise.all(talks.map((talk) => talk.ask(getLink({ name: 'lo' }))))
   t.ok(answers.every((messages) => messages.length === 1))
   for (const talk of talks) talk.close()
-  t.ok(await eventually(() => netlinkSockets() === before), 'no descriptor is left')
+  t.equal(await settledSockets(), before, 'no descriptor is left')
 })
 
 t.test('a socket can be closed by the handler of its own datagram, with more on the way', async (t) => {
@@ -142,6 +148,7 @@ const inWorker = (code: string): Promise<unknown> =>
     const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`))
     worker.once('message', resolve)
     worker.once('error', resolve)
+    worker.once('exit', resolve)
   })
 
 t.test('an exception in a handler is an uncaught one with its words, not the end of the process', async (t) => {
@@ -166,6 +173,15 @@ t.test('sockets work in worker threads', async (t) => {
     ),
   )
   t.strictSame(posted, [1, 1, 1])
+})
+
+t.test('a worker thread that ends with a socket open ends alone', async (t) => {
+  for (const end of ['process.exit(0)', 'throw new Error("end")', '']) {
+    const ended = await inWorker(`
+      new Talk(openSocket({ protocol: PROTOCOL.ROUTE, keepAlive: false }))
+      ${end}`)
+    t.ok(ended === 0 || (ended as Error).message === 'end', end)
+  }
 })
 
 t.test('a socket that keeps nothing alive lets the process end', async (t) => {

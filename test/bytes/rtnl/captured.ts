@@ -13,7 +13,7 @@ export interface Captured {
   readonly heard?: readonly string[]
 }
 
-export type Noun = 'link' | 'address' | 'route' | 'neighbour'
+export type Noun = 'link' | 'address' | 'route' | 'neighbour' | 'traffic'
 
 /** The captures of one noun by their names; asking for one that is not there throws. */
 export function captures(noun: Noun): { names: string[]; captured: (name: string) => Captured } {
@@ -31,8 +31,8 @@ export function captures(noun: Noun): { names: string[]; captured: (name: string
 export const repliesOf = ({ replies, heard }: Captured): Message[] =>
   (heard ?? replies).flatMap((hex) => [...messages(Buffer.from(hex, 'hex'))])
 
-/** Bytes of the fixed struct of each group of four message types: ifinfomsg, ifaddrmsg, rtmsg, ndmsg. */
-const STRUCT_BYTES: Readonly<Record<number, number>> = { 4: 16, 5: 8, 6: 12, 7: 12 }
+/** Bytes of the fixed struct of each group of four message types: ifinfomsg, ifaddrmsg, rtmsg, ndmsg, tcmsg. */
+const STRUCT_BYTES: Readonly<Record<number, number>> = { 4: 16, 5: 8, 6: 12, 7: 12, 9: 20, 11: 20 }
 
 /** An attribute: its type, and its bytes in hexadecimal or the attributes in it. */
 export type Tree = readonly (readonly [type: number, value: string | Tree])[]

@@ -15,6 +15,9 @@ const RTM = {
   NEWNEIGH: 28,
   DELNEIGH: 29,
   GETNEIGH: 30,
+  NEWQDISC: 36,
+  DELQDISC: 37,
+  NEWTFILTER: 44,
 }
 
 const step = (type) => (name, command) => ({ name, type, argv: command.split(' ') })
@@ -27,6 +30,11 @@ const newAddress = step(RTM.NEWADDR)
 const newRoute = step(RTM.NEWROUTE)
 const newNeighbour = step(RTM.NEWNEIGH)
 const getRoute = step(RTM.GETROUTE)
+const redirect = (name, protocol) =>
+  step(RTM.NEWTFILTER)(
+    name,
+    `tc filter add dev v0 ingress protocol ${protocol} u32 match u32 0 0 action mirred ingress redirect dev br0`,
+  )
 const SELF = '/proc/self/ns/net'
 
 export const STEPS = {
@@ -173,5 +181,15 @@ export const STEPS = {
     step(RTM.DELNEIGH)('delete fdb', 'bridge fdb delete 02:00:00:00:00:33 dev vx0 dst 192.0.2.5 self permanent'),
     step(RTM.DELNEIGH)('delete IPv4', 'ip neighbour delete 192.0.2.2 dev br0'),
     step(RTM.DELNEIGH)('delete neighbour that is not there', 'ip neighbour delete 192.0.2.99 dev br0'),
+  ],
+  traffic: [
+    prepare('ip link add name br0 type bridge'),
+    prepare('ip link add name v0 type veth peer name p0'),
+    step(RTM.NEWQDISC)('add clsact', 'tc qdisc add dev v0 clsact'),
+    step(RTM.NEWQDISC)('add clsact that is there', 'tc qdisc add dev v0 clsact'),
+    redirect('redirect IPv4', 'ip pref 4'),
+    redirect('redirect IPv6', 'ipv6 pref 16'),
+    step(RTM.DELQDISC)('delete clsact', 'tc qdisc del dev v0 clsact'),
+    step(RTM.DELQDISC)('delete clsact that is not there', 'tc qdisc del dev v0 clsact'),
   ],
 }
