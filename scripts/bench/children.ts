@@ -45,9 +45,9 @@ export class Children {
   }
 
   /**
-   * Starts a process in the calling thread's namespaces, which it is back in when this returns: the end is awaited
-   * wherever the thread then is.
-   * @returns rejects where it took too long, and is killed, or was not there any more
+   * Starts a process in the namespaces that the calling thread is in now; where the thread goes before the end does not
+   * matter.
+   * @returns its end; rejects where it took too long, and was killed, or where somebody else has taken its end
    * @throws NetloomError `kernel` where it cannot be started; what the signal was aborted for
    */
   start(program: ProcessStart): Promise<ProcessEnd> {

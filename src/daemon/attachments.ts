@@ -1,4 +1,4 @@
-import { closeSync, readlinkSync } from 'node:fs'
+import { closeSync, fstatSync, statSync } from 'node:fs'
 import { familyOf, parseCidr } from '../base/ip.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
@@ -224,7 +224,7 @@ export class Attachments {
   async #withPod<T>(netns: string, work: (pod: Pod) => Promise<T>): Promise<T> {
     const fd = openPodNamespace(netns)
     try {
-      const route = inNamespace(fd, () => new Talk(openSocket({ protocol: PROTOCOL.ROUTE, bufferBytes: 0 })))
+      const route = talkInside(fd, netns)
       try {
         return await work({ fd, route })
       } finally {
@@ -266,15 +266,25 @@ function openPodNamespace(netns: string): number {
       'CNI_NETNS',
     )
   }
-  const problem = namespaceProblem(fd)
-  if (problem === undefined) return fd
+  const own = statSync('/proc/self/ns/net')
+  const other = fstatSync(fd)
+  if (other.ino !== own.ino || other.dev !== own.dev) return fd
   closeSync(fd)
-  throw new CniFailure(CNI_CODE.INVALID_ENVIRONMENT, `CNI_NETNS ${netns} is ${problem}`, 'CNI_NETNS')
+  throw notThePods(netns, "the node's own namespace")
 }
 
-/** The kernel names a namespace by its kind and number, whatever file it was opened by: `net:[4026531840]`. */
-function namespaceProblem(fd: number): string | undefined {
-  const name = readlinkSync(`/proc/self/fd/${fd}`)
-  if (!name.startsWith('net:[')) return 'not a network namespace'
-  return name === readlinkSync('/proc/self/ns/net') ? "the node's own namespace" : undefined
+const notThePods = (netns: string, what: string): CniFailure =>
+  new CniFailure(CNI_CODE.INVALID_ENVIRONMENT, `CNI_NETNS ${netns} is ${what}`, 'CNI_NETNS')
+
+/** A conversation within an opened namespace. */
+function talkInside(fd: number, netns: string): Talk {
+  try {
+    return inNamespace(fd, () => new Talk(openSocket({ protocol: PROTOCOL.ROUTE, bufferBytes: 0 })))
+  } catch (error) {
+    if (error instanceof NetloomError && error.errno === EINVAL) throw notThePods(netns, 'not a network namespace')
+    throw error
+  }
 }
+
+/** What setns answers for a file that is none, or one of another kind. */
+const EINVAL = 22

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { existsSync, writeFileSync } from 'node:fs'
 import { spread } from '../../src/cli/demo/statistics.js'
 import { ask, Lab, type LabPod, serviceValue, sleep, survey } from '../support/lab.js'
 
@@ -75,6 +76,26 @@ t.test('Services', async (t) => {
       t.match(await ask(client.place, 'UDP', address, 81), { failure: 'refused' })
     })
   }
+
+  // Where br_netfilter is loaded the bridge itself would translate, and isolated ports would lose the packet.
+  const settings = ['net/bridge/bridge-nf-call-iptables', 'net/bridge/bridge-nf-call-ip6tables']
+  const loaded = existsSync(`/proc/sys/${settings[0]!}`)
+  for (const value of ['0', '1'])
+    t.test(
+      `endpoints on the client's own node answer with bridge-nf-call-iptables=${value}`,
+      loaded ? {} : { skip: 'br_netfilter is not loaded' },
+      async (t) => {
+        lab.node('node-1').place.run(() => {
+          for (const path of settings) writeFileSync(`/proc/sys/${path}`, value)
+        })
+        for (const address of VIPS)
+          for (const { place, name } of [client, web[0]!]) {
+            const { pods, failures } = await survey(place, { address, port: 80 }, 60)
+            t.same(failures, [], name)
+            t.ok(pods.has('web-0'), `${name} reaches web-0 by ${address}`)
+          }
+      },
+    )
 
   t.test('a Service without endpoints refuses at once, from pods and from nodes', async (t) => {
     for (const address of ['10.96.0.20', 'fd00:96::20'])
