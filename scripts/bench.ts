@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { asError, NetloomError } from '../src/base/errors.js'
-import { EXIT, type ExitCode, numberOption, type OptionValues, usage } from '../src/cli/command.js'
+import { EXIT, type ExitCode, ignoreClosedReaders, numberOption, type OptionValues, usage } from '../src/cli/command.js'
 import { assertIsolated, isInside, runIsolated, untilStopped } from '../src/cli/demo/isolation.js'
 import { Progress } from '../src/cli/demo/progress.js'
 import { MOUNT, mount } from '../src/kernel/libc.js'
@@ -106,10 +106,5 @@ async function main(args: readonly string[]): Promise<ExitCode> {
   }
 }
 
-/** Whoever reads has seen enough (`| head`), which is no failure; a full disk is one. */
-function ignoreClosedReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
-}
-
-for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedReader)
+ignoreClosedReaders()
 process.exitCode = await main(process.argv.slice(2))

@@ -17,6 +17,14 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
 export type OptionValues = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 
+/** Whoever reads our output and has seen enough (`| head`) is no failure; a full disk is one. */
+export function ignoreClosedReaders(): void {
+  const ignore = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== 'EPIPE') throw error
+  }
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignore)
+}
+
 /** One verb of the command line. */
 export interface Command {
   readonly name: string

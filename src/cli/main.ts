@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { VERSION } from '../daemon/version.js'
-import { type Command, EXIT, type ExitCode, runCommand } from './command.js'
+import { type Command, EXIT, type ExitCode, ignoreClosedReaders, runCommand } from './command.js'
 
 /** Each command is loaded when it is called: the command line is to start fast. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -38,4 +38,5 @@ async function main([name, ...args]: readonly string[]): Promise<ExitCode> {
   return EXIT.USAGE
 }
 
+ignoreClosedReaders()
 process.exitCode = await main(process.argv.slice(2))

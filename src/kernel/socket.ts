@@ -75,7 +75,7 @@ export function openSocket(options: SocketOptions): OpenTransport {
     const take = (): void => {
       // First, since an answer that was lost would pass for one that did not come before a later one.
       checkDrops()
-      for (let count = 0; count < TAKEN_AT_ONCE; count++) {
+      for (let count = 0; open && count < TAKEN_AT_ONCE; count++) {
         const bytes = receiveNow(fd)
         if (bytes === undefined) break
         if (bytes === 'truncated') handlers.failed(truncated())

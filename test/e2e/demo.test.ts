@@ -161,7 +161,7 @@ t.test('where namespaces cannot be had it says what is missing', async (t) => {
 
 t.test('the inner half refuses to work in namespaces that are not its own', async (t) => {
   const before = leftovers()
-  const { code, stderr } = await demo([], [], { NETLOOM_DEMO_INSIDE: 'net:[1] mnt:[1]' }).done
+  const { code, stderr } = await demo([], [], { NETLOOM_INSIDE: 'net:[1] mnt:[1]' }).done
   t.equal(code, 1)
   t.match(stderr, /no namespaces of its own/)
   t.same(leftovers(), before)

@@ -59,20 +59,22 @@ t.test('many sockets are open at a time, and each closes its own descriptor', as
 })
 
 t.test('a socket can be closed by the handler of its own datagram, with more on the way', async (t) => {
-  for (let round = 0; round < 20; round++)
+  for (let round = 0; round < 20; round++) {
+    let heard = 0
     await new Promise<void>((resolve) => {
-      let heard = 0
       const transport: Transport = openSocket({ protocol: PROTOCOL.ROUTE })({
         datagram: () => {
           heard++
-          setImmediate(() => transport.close())
-          if (heard > 1) return
+          transport.close()
           resolve()
         },
         failed: (error) => t.fail(error.message),
       })
       for (let i = 1; i <= 5; i++) transport.send(getLoopback(i), (error) => t.fail(error.message))
     })
+    await settledSockets()
+    t.equal(heard, 1, 'and hears nothing more')
+  }
 })
 
 t.test('nothing is told after closing', async (t) => {
@@ -82,7 +84,9 @@ t.test('nothing is told after closing', async (t) => {
   })
   transport.send(getLoopback(1), () => t.fail('a failed send'))
   transport.close()
+  await settledSockets()
   await new Promise((resolve) => setTimeout(resolve, 50))
+  t.pass('nothing was')
 })
 
 t.test('notifications that were lost are told, and those behind them are heard', async (t) => {

@@ -86,9 +86,9 @@ t.test('fifty lists among changes are complete, each of them', async (t) => {
   await route.pipeline(Array.from({ length: stable }, (_, i) => addRoute(spec(i))))
   const changer = new Talk(openSocket({ protocol: PROTOCOL.ROUTE }))
   let changes = 0
-  let changing = true
+  const changing = new AbortController()
   const change = (async () => {
-    for (; changing; changes++) {
+    for (; !changing.signal.aborted; changes++) {
       await changer.ask(changes % 2 === 0 ? addRoute(spec(60_000)) : deleteRoute(spec(60_000)))
       await new Promise(setImmediate)
     }
@@ -96,7 +96,7 @@ t.test('fifty lists among changes are complete, each of them', async (t) => {
   const lists = await Promise.all(
     Array.from({ length: 50 }, () => route.dump(dumpRoutes(IPV4, { protocol: PROTOCOL_NUMBER }))),
   )
-  changing = false
+  changing.abort()
   await change
   changer.close()
   for (const list of lists) {
