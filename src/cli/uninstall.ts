@@ -1,9 +1,13 @@
-import { rmSync } from 'node:fs'
+import { lstatSync, rmdirSync, rmSync } from 'node:fs'
+import { constants } from 'node:os'
+import { dirname, join } from 'node:path'
 import { FAMILIES } from '../base/family.js'
-import { NetloomError } from '../base/errors.js'
+import { asNetloomError, NetloomError } from '../base/errors.js'
 import { BRIDGE, DEFAULT_SOCKET, DEFAULT_STATE_DIR, ROUTE_PROTOCOL, VETH_PREFIX } from '../base/names.js'
+import { LEASES } from '../daemon/agent.js'
 import { callAgent } from '../daemon/client.js'
 import { Kernel } from '../daemon/kernel.js'
+import { journalFiles } from '../ipam/journal-io.js'
 import { observeLinks, observeRoutes, observeTables } from '../kernel/observe.js'
 import { MASQUERADE } from '../masquerade/plan.js'
 import { type Op } from '../ops/op.js'
@@ -43,25 +47,47 @@ async function run(values: OptionValues): Promise<ExitCode> {
   const kernel = new Kernel()
   try {
     const ops = await planUninstall(kernel)
-    process.stdout.write(`${planText(ops)}rm -r ${stateDir} ${socket}\n`)
+    const files = filesOf(stateDir, socket)
+    process.stdout.write(`${planText(ops)}${files.map((file) => `rm ${file}\n`).join('')}`)
     if (values['dry-run'] === true) return EXIT.OK
     await kernel.applier.apply(ops)
-    for (const path of [stateDir, socket]) rmSync(path, { recursive: true, force: true })
+    for (const file of files) rmSync(file, { force: true })
+    for (const folder of [stateDir, dirname(socket)]) removeEmpty(folder)
     return EXIT.OK
   } finally {
     kernel.close()
   }
 }
 
+/** Our files that are there; whatever else stands beside them is not ours. */
+const filesOf = (stateDir: string, socket: string): string[] =>
+  [...journalFiles(join(stateDir, LEASES)), socket].filter((path) => {
+    const there = lstatSync(path, { throwIfNoEntry: false })
+    return there !== undefined && (path === socket ? there.isSocket() : there.isFile())
+  })
+
+/** Folders that were made for our files go with them, unless somebody uses them for more. */
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOTEMPTY' && code !== 'ENOENT' && code !== 'EBUSY') throw asNetloomError(error, `remove ${folder}`)
+  }
+}
+
+/** Only where nobody listens at all it is certain that no agent runs: one that is stuck runs as well. */
 async function answers(socket: string): Promise<boolean> {
   try {
     await callAgent(socket, 'status')
     return true
   } catch (error) {
-    if (error instanceof NetloomError && error.code === 'unavailable') return false
-    throw error
+    const { cause } = error as Error
+    return !(cause instanceof NetloomError && (cause.errno === ENOENT || cause.errno === ECONNREFUSED))
   }
 }
+
+const { ENOENT, ECONNREFUSED } = constants.errno
 
 /** Everything in the kernel that has one of our names or numbers. Routes and rules first: traffic stops cleanly. */
 export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]> {

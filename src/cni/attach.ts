@@ -1,5 +1,5 @@
 import { FAMILIES, type Family, IPV6 } from '../base/family.js'
-import { type Cidr, familyOf, parseCidr } from '../base/ip.js'
+import { type Cidr, familyOf, ipToBigInt, parseCidr } from '../base/ip.js'
 import { ADDR_GEN_MODE, RT_SCOPE, RTPROT } from '../codec/rtnl/constants.js'
 import { type Lease, macOf } from '../model/lease.js'
 import { gatewayMac, gatewayOf } from '../model/podnetwork.js'
@@ -14,6 +14,8 @@ export interface AttachmentPlan {
   readonly subnets: readonly Cidr[]
   /** Bytes. */
   readonly mtu: number
+  /** The container has an interface of ours already, whose routes are to stay the better ones. */
+  readonly further?: boolean
 }
 
 /** The pod's MAC address: that of its first address. */
@@ -89,7 +91,7 @@ export const planForget = (lease: Lease, { name }: { readonly name: string }): O
  * The pod's side, to be applied in its namespace: the address alone, without a network around it, and everything
  * through the gateway.
  */
-export function planPodSide({ lease, subnets }: AttachmentPlan): Op[] {
+export function planPodSide({ lease, subnets, further = false }: AttachmentPlan): Op[] {
   const device = lease.ifname
   return [
     ...sysctls(lease),
@@ -98,16 +100,32 @@ export function planPodSide({ lease, subnets }: AttachmentPlan): Op[] {
       const family = familyOrThrow(address)
       return { kind: 'address.add', address: { family, address, prefix: family.bits, device, noDad: family === IPV6 } }
     }),
-    ...lease.addresses.flatMap((address) => podRoutes(familyOrThrow(address), gatewayFor(address, subnets), device)),
+    ...lease.addresses.flatMap((address) =>
+      podRoutes(address, gatewayFor(address, subnets), {
+        device,
+        ...(further ? { priority: priorityOf(address) } : {}),
+      }),
+    ),
   ]
 }
 
-function podRoutes(family: Family, gateway: string, device: string): Op[] {
+/**
+ * Where a container has several interfaces of ours, all routes lead to the same gateway, and the kernel keeps one of
+ * those with the same priority: another for each address, behind the 0 and 1024 that routes have without asking.
+ */
+const priorityOf = (address: string): number => 2048 + Number(ipToBigInt(address) & 0xffffn)
+
+function podRoutes(
+  address: string,
+  gateway: string,
+  on: { readonly device: string; readonly priority?: number },
+): Op[] {
+  const family = familyOrThrow(address)
   const protocol = RTPROT.STATIC
   const onLink = { family, address: gateway, prefix: family.bits }
   return [
-    { kind: 'route.replace', route: { destination: onLink, device, protocol, scope: linkScope(family) } },
-    { kind: 'route.replace', route: { destination: parseCidr(family.everything), gateway, device, protocol } },
+    { kind: 'route.replace', route: { destination: onLink, ...on, protocol, scope: linkScope(family) } },
+    { kind: 'route.replace', route: { destination: parseCidr(family.everything), gateway, ...on, protocol } },
   ]
 }
 

@@ -29,6 +29,9 @@ export interface AgentOptions {
   readonly log: Logger
 }
 
+/** The journal's name in the state directory. */
+export const LEASES = 'leases'
+
 const STARTING = 'the agent is starting'
 
 /** One node's agent: it wires the parts, and stops them in the opposite order. What it made stays when it stops. */
@@ -70,7 +73,7 @@ export class Agent {
     const { node, source, stateDir, log, masqueradeExceptions } = options
     const { store } = source
     this.#options = options
-    this.#journal = new Journal(join(stateDir, 'leases'))
+    this.#journal = new Journal(join(stateDir, LEASES))
     this.#pool = new Pool([], this.#journal.leases)
     const kernel = new Kernel()
     this.#kernel = kernel
@@ -126,11 +129,11 @@ export class Agent {
   /** Why pods cannot be attached; undefined when they can. */
   #whyNotReady(): string | undefined {
     if (this.#notReady !== undefined) return this.#notReady
-    return this.#network.bridge === undefined
-      ? (this.#network.problems()[0] ??
-          this.#network.reconciler.error?.message ??
-          "the node's bridge does not stand yet")
-      : undefined
+    const network = this.#network
+    if (network.bridge === undefined)
+      return network.problems()[0] ?? network.reconciler.error?.message ?? "the node's bridge does not stand yet"
+    if (this.#services.stand) return undefined
+    return this.#services.reconciler.error?.message ?? 'the Services are not in the kernel yet'
   }
 
   async #handle(body: FrameBody): Promise<FrameBody> {
@@ -164,6 +167,7 @@ export class Agent {
       problems: [
         ...this.#network.problems(),
         ...this.#services.problems(),
+        ...(this.#journal.rewriteError === undefined ? [] : [this.#journal.rewriteError.message]),
         ...[this.#network.reconciler, this.#services.reconciler].flatMap(({ error }) => error?.message ?? []),
         ...source
           .problems()

@@ -76,7 +76,8 @@ export class Attachments {
       if (bridge === undefined) throw new NetloomError('unavailable', "the node's bridge does not stand yet")
       const mtu = request.config.mtu === 'auto' ? network.mtu : request.config.mtu
       return this.#withPod(request.netns, async (pod) => {
-        const plan = { lease: this.#lease(request), bridge, subnets, mtu }
+        const further = [...this.leases].some(({ containerId }) => containerId === request.containerId)
+        const plan = { lease: this.#lease(request), bridge, subnets, mtu, further }
         try {
           await this.#attach(plan, pod)
           return addResult(request.config, attachedOf(plan))

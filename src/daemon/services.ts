@@ -28,6 +28,8 @@ interface Side {
   state: ProxyState
   /** False until the table has been read, and again when somebody else or a failure may have changed it. */
   known: boolean
+  /** It was as wanted at least once. */
+  stands: boolean
   /** Changes by others so far. */
   drifts: number
   /** Frontends that changed since the last run, by key. */
@@ -43,6 +45,7 @@ export class Services {
     family,
     state: emptyState(family),
     known: false,
+    stands: false,
     drifts: 0,
     pending: new Map(),
   }))
@@ -88,6 +91,11 @@ export class Services {
     }
   }
 
+  /** All that was wanted at the start, or later, has been in the kernel. */
+  get stand(): boolean {
+    return this.#sides.every(({ stands }) => stands)
+  }
+
   /** Frontends and endpoints in the kernel, and frontends that are wanted. */
   counts(): { frontends: number; endpoints: number; desired: number } {
     let frontends = 0
@@ -115,6 +123,7 @@ export class Services {
     side.known = false
     if (known) await this.#apply(planChanges(state, pending.values()))
     else side.state = await this.#sync(side.family)
+    side.stands = true
     // What others changed meanwhile may have been read already, or not.
     side.known = side.drifts === drifts
   }

@@ -156,6 +156,9 @@ export class Journal {
 
 const temporaryOf = (path: string): string => `${path}.new`
 
+/** The files that a journal may have left. */
+export const journalFiles = (path: string): string[] => [path, temporaryOf(path)]
+
 const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
 type Record = { readonly add: Lease } | { readonly remove: Attachment }

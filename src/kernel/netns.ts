@@ -89,11 +89,27 @@ export function createNamespace(name: string): string {
   return path
 }
 
+/**
+ * Makes the folder a shared mount, as `ip netns add` does: other mount namespaces see what is bound in it later. Where
+ * ip did it after us, names that we bound before could not be deleted any more, because they would be bound twice.
+ */
+function shareDirectory(): void {
+  const share = (): void => mount('', NAMESPACE_DIR, 'none', MOUNT.SHARED | MOUNT.REC)
+  try {
+    share()
+  } catch (error) {
+    if (!(error instanceof NetloomError) || error.errno !== constants.errno.EINVAL) throw error
+    mount(NAMESPACE_DIR, NAMESPACE_DIR, 'none', MOUNT.BIND | MOUNT.REC) // it was no mount at all
+    share()
+  }
+}
+
 function createFile(name: string): string {
   const operation = `create network namespace ${name}`
   const path = namespacePath(name)
   try {
     mkdirSync(NAMESPACE_DIR, { recursive: true })
+    shareDirectory()
     writeFileSync(path, '', { flag: 'wx', mode: 0o444 })
     return path
   } catch (error) {

@@ -104,8 +104,11 @@ t.test('one container may have several interfaces', async (t) => {
   t.equal((await node.cni('ADD', 'a')).exit, 0)
   t.equal((await node.cni('ADD', 'a', { ifname: 'net1' })).exit, 0)
   t.equal(podLinks().length, 2)
+  for (const ifname of ['eth0', 'net1'])
+    t.same(await node.cni('CHECK', 'a', { ifname }), { exit: 0, answer: undefined }, `${ifname} is whole`)
+  t.match(ip('-n', 'a', 'route', 'get', '192.0.2.1'), /dev eth0/, 'the first one is used')
   await node.cni('DEL', 'a', { ifname: 'net1' })
-  t.equal((await node.cni('CHECK', 'a')).exit, 0, 'the other stays')
+  t.same(await node.cni('CHECK', 'a'), { exit: 0, answer: undefined }, 'the other stays')
   await node.cni('DEL', 'a')
   t.ok(isClean(node))
 })
@@ -445,10 +448,10 @@ t.test('calls under way when the agent stops are finished', async (t) => {
   const node = await started(t)
   const names = Array.from({ length: 8 }, (_, i) => `p${i}`)
   for (const name of names) node.createPod(name)
-  const calls = names.map((name) => node.cni('ADD', name))
+  const calls = Promise.allSettled(names.map((name) => node.cni('ADD', name)))
   await sleep(2)
   await node.stop()
-  const answers = await Promise.allSettled(calls)
+  const answers = await calls
   const done = names.filter((_, i) => {
     const outcome = answers[i]
     return outcome?.status === 'fulfilled' && outcome.value.exit === 0

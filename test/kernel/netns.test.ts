@@ -15,7 +15,7 @@ const here = (): string => readlinkSync('/proc/thread-self/ns/net')
 const mounts = (): string[] =>
   readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
-    .filter((line) => line.includes(NAMESPACE_DIR))
+    .filter((line) => line.includes(`${NAMESPACE_DIR}/`))
 
 const HOME = here()
 t.afterEach(async (test) => {
@@ -100,7 +100,7 @@ t.test('a namespace can be entered by its descriptor, which keeps it when its na
   deleteNamespace('one')
   t.equal(inNamespace(fd, here), inside)
   closeSync(fd)
-  t.throws(() => inNamespace(fd, here), { code: 'kernel', operation: 'enter network namespace' })
+  t.throws(() => inNamespace(99_999, here), { code: 'kernel', operation: 'enter network namespace' })
 })
 
 t.test('a namespace that is not there, or is none, is refused', async (t) => {

@@ -1,6 +1,14 @@
 import t from 'tap'
 import { parseCidr } from '../../../src/base/ip.js'
-import { gatewayFor, planForget, planHostSide, planPodSide, planReattach, podMac } from '../../../src/cni/attach.js'
+import {
+  type AttachmentPlan,
+  gatewayFor,
+  planForget,
+  planHostSide,
+  planPodSide,
+  planReattach,
+  podMac,
+} from '../../../src/cni/attach.js'
 import { type Lease, macOf } from '../../../src/model/lease.js'
 import { type Op } from '../../../src/ops/op.js'
 
@@ -54,6 +62,19 @@ t.test('a pod has its address alone, and everything goes through the gateway', a
   )
   t.ok(kinds(ops).indexOf('sysctl.set') < kinds(ops).indexOf('address.add'), 'IPv6 is on before it gets an address')
 })
+
+t.test(
+  "the routes of a container's further interfaces stand behind those of the first, each at its own place",
+  async (t) => {
+    const priorities = (plan: AttachmentPlan) =>
+      planPodSide(plan).flatMap((op) => (op.kind === 'route.replace' ? [op.route.priority] : []))
+    t.same(priorities(PLAN), [undefined, undefined, undefined, undefined])
+    const other = { ...LEASE, addresses: ['10.1.0.3', 'fd00:1::3'] }
+    const [second, third] = [LEASE, other].map((lease) => priorities({ ...PLAN, lease, further: true }))
+    for (const priority of [...second!, ...third!]) t.ok(Number(priority) > 1024)
+    t.not(second![0], third![0])
+  },
+)
 
 t.test('a pod without IPv6 has its IPv6 settings left as they are', async (t) => {
   t.notOk(kinds(planPodSide({ ...PLAN, lease: { ...LEASE, addresses: ['10.1.0.2'] } })).includes('sysctl.set'))
