@@ -101,7 +101,7 @@ export class Applier {
       if (index === undefined) throw new NetloomError('not-found', `no link ${device}`, { operation: 'find link' })
       return index
     }
-    const requests = ops.map((op): Request => ({ ...rtnlRequest(op, indexOf), operation: opText(op) }))
+    const requests = ops.map((op) => named(rtnlRequest(op, indexOf), op))
     const outcomes = await this.#options.route.pipeline(requests)
     outcomes.forEach(({ error }, i) => {
       const op = ops[i]
@@ -124,6 +124,16 @@ export class Applier {
     return indexes
   }
 }
+
+/** The request under the operation's text, which is made only where an error has to tell it. */
+const named = ({ type, flags, body }: Request, op: RtnlOp): Request => ({
+  type,
+  flags,
+  body,
+  get operation() {
+    return opText(op)
+  },
+})
 
 /** Of a link that had a clsact and has none any more the kernel says that the handle is invalid. */
 const isDone = (op: Op, error: NetloomError): boolean =>

@@ -35,7 +35,15 @@ const refusal = (operation: string, errno: number): NetloomError =>
 const CLONE_NEWNET = 0x40000000
 
 /** Mount flags of <linux/mount.h>. */
-export const MOUNT = { NOSUID: 2, NODEV: 4, NOEXEC: 8, BIND: 4096, REC: 16384, PRIVATE: 1 << 18, SHARED: 1 << 20 } as const
+export const MOUNT = {
+  NOSUID: 2,
+  NODEV: 4,
+  NOEXEC: 8,
+  BIND: 4096,
+  REC: 16384,
+  PRIVATE: 1 << 18,
+  SHARED: 1 << 20,
+} as const
 
 /** Puts the calling thread into the network namespace of an open descriptor. */
 export const setNetworkNamespace = (fd: number): void => {

@@ -37,7 +37,8 @@ export function macOf(address: string): string {
   const bytes = ipToBytes(address)
   const last = bytes.length === 4 ? bytes : createHash('sha256').update(bytes).digest().subarray(0, 4)
   // 0a: locally administered, unicast; the second byte keeps the families apart.
-  return [0x0a, bytes.length === 4 ? 0x58 : 0x59, ...last].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
+  const hex = Buffer.of(0x0a, bytes.length === 4 ? 0x58 : 0x59, ...last).toString('hex')
+  return hex.replace(/..(?=.)/g, '$&:')
 }
 
 /**

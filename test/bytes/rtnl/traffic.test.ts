@@ -1,7 +1,7 @@
 import t from 'tap'
 import { IPV4, IPV6 } from '../../../src/base/family.js'
 import { addClsact, addIngressRedirect, deleteClsact } from '../../../src/codec/rtnl/traffic.js'
-import { captures, checkRefusals, checkRequests, type Refusal, type RequestTable } from './captured.js'
+import { checkRefusals, checkRequests, type Refusal, type RequestTable } from './captured.js'
 
 /** v0 of the captures, and br0. */
 const [LINK, BRIDGE] = [4, 2]
