@@ -121,3 +121,9 @@ function targetOf(element: Element | undefined): Placed['targets'][number] | und
   const [address, port] = element.data
   return { address: String(address), port: Number(port) }
 }
+
+/** Sets a key, or deletes it where there is no value. */
+export function setOrDelete<V>(map: Map<string, V>, key: string, value: V | undefined): void {
+  if (value === undefined) map.delete(key)
+  else map.set(key, value)
+}

@@ -4,7 +4,8 @@ import { PROTOCOL } from '../../../src/codec/nft/statement.js'
 import { type Scalar } from '../../../src/codec/nft/types.js'
 import { type Frontend, targetKey } from '../../../src/proxy/frontend.js'
 import { slotName, slotsIn } from '../../../src/proxy/layout.js'
-import { type ObservedTable, type ProxyPlan } from '../../../src/proxy/plan.js'
+import { type ProxyPlan } from '../../../src/proxy/draft.js'
+import { type ObservedTable } from '../../../src/proxy/plan.js'
 import { FakeRuleset } from './fake-ruleset.js'
 
 /** A Services table in memory, which can be asked where a connection goes. */
