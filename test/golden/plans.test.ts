@@ -11,7 +11,7 @@ import { type Planner } from './plans/section.js'
 
 /**
  * A folder is a case: `input.yaml` and the operations it leads to, `plan.txt`, as lines that a person could paste.
- * With GOLDEN=write in the environment the plans are written instead of compared: read the difference before it is kept.
+ * With UPDATE=1 in the environment the plans are written instead of compared: read the difference before it is kept.
  */
 const PLANNERS: Readonly<Record<string, Planner>> = {
   attach: attachPlans,
@@ -42,7 +42,7 @@ for (const [area, planner] of Object.entries(PLANNERS)) {
         string,
       ]
       const text = textOf(planner, readFileSync(input, 'utf8'))
-      if (process.env['GOLDEN'] === 'write') writeFileSync(expected, text)
+      if (process.env['UPDATE'] === '1') writeFileSync(expected, text)
       t.ok(existsSync(expected), 'there is a plan; GOLDEN=write makes one')
       t.equal(text, readFileSync(expected, 'utf8'))
     })
