@@ -43,7 +43,7 @@ for (const [area, planner] of Object.entries(PLANNERS)) {
       ]
       const text = textOf(planner, readFileSync(input, 'utf8'))
       if (process.env['UPDATE'] === '1') writeFileSync(expected, text)
-      t.ok(existsSync(expected), 'there is a plan; GOLDEN=write makes one')
+      t.ok(existsSync(expected), 'there is a plan; UPDATE=1 makes one')
       t.equal(text, readFileSync(expected, 'utf8'))
     })
 }
