@@ -38,7 +38,7 @@ async function imports() {
 /** Tests of what was compiled, so not after a failed compilation. */
 async function tests(types) {
   if (!(await types).ok) return { ok: false, output: 'not run, since the types are wrong' }
-  const { code, output } = await capture(process.execPath, ['scripts/test.mjs', ...QUICK_SUITES])
+  const { code, output } = await capture(process.execPath, ['scripts/test.mjs', '--together', ...QUICK_SUITES])
   return { ok: code === 0, output: output.trim(), note: output.trim().split('\n').at(-1) }
 }
 

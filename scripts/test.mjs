@@ -3,10 +3,10 @@
  * Runs compiled tests: `node scripts/test.mjs SUITE... [WORD...]`, in the folder that holds dist/. A suite is a folder of test/. With words only files
  * whose path holds one of them run: `npm test -- kernel/route`. The last line is `N passed, N failed, N skipped`.
  *
- * Each file is a plain Node process that prints TAP. The `tap` command works as well and says the same, but loads its
+ * Each file is a plain Node process that prints TAP; with --together those that only compute share processes. The `tap` command works as well and says the same, but loads its
  * plugins for each file, which takes several times as long as most files need.
  */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism, constants } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -46,8 +46,33 @@ function filesOf(root, suite, words) {
     .filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
 }
 
+/** What a test file has that wants a process of its own: it changes the process, waits, or has effects outside. */
+const ALONE = /testdir|node:(?:child_process|net|fs|timers|worker_threads)|process\.|setTimeout|runCni/
+
+/**
+ * Starting a process takes most of the time of most files, so `npm run check` runs those that only compute in as many
+ * processes as there are processors. Where one of these is not all right, its files run again, each by itself.
+ */
+async function runTogether(root, suite, files, env) {
+  const groups = Array.from({ length: CORES }, (_, group) => files.filter((_file, i) => i % CORES === group))
+  const total = { passed: 0, skips: [], again: [] }
+  const { seconds } = SUITES[suite]
+  const run = async (group) => {
+    if (group.length === 0) return
+    const command = [process.execPath, '--enable-source-maps', join(root, 'scripts/together.mjs')]
+    const outcome = await runTestFile([...command, ...group.map(({ path }) => path)], { cwd: root, seconds, env })
+    if (outcome.failures.length > 0) total.again.push(...group)
+    else {
+      total.passed += outcome.passed
+      total.skips.push(...outcome.skips.map((skip) => ({ file: `test/${suite}`, ...skip })))
+    }
+  }
+  await Promise.all(groups.map(run))
+  return total
+}
+
 /** Runs one suite and prints its failures and one line; returns its totals. */
-async function runSuite(root, suite, files) {
+async function runSuite(root, suite, files, together) {
   const { isolated, jobs, seconds } = SUITES[suite]
   const started = performance.now()
   const total = { passed: 0, failed: 0, skips: [] }
@@ -57,7 +82,11 @@ async function runSuite(root, suite, files) {
     return { ...total, failed: 1 }
   }
   const env = { ...process.env, PATH: toolPath() }
-  const queue = [...files]
+  const sociable = together ? files.filter(({ path }) => !ALONE.test(readFileSync(path, 'utf8'))) : []
+  const { passed, skips, again } = await runTogether(root, suite, sociable, env)
+  total.passed += passed
+  total.skips.push(...skips)
+  const queue = [...files.filter((file) => !sociable.includes(file)), ...again]
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       progress(`${suite} ${files.length - queue.length}/${files.length} ${file.name}`)
@@ -97,12 +126,12 @@ const counts = ({ passed, failed, skips }) => `${passed} passed, ${failed} faile
  * Runs suites and prints all about them.
  * @returns {Promise<{ passed: number, failed: number, skips: { file: string, name: string, reason: string }[] }>}
  */
-export async function runSuites(root, suites, words) {
+export async function runSuites(root, suites, words, together = false) {
   const total = { passed: 0, failed: 0, skips: [] }
   for (const suite of suites) {
     const files = filesOf(root, suite, words)
     if (files.length === 0 && words.length > 0) continue
-    const { passed, failed, skips } = await runSuite(root, suite, files)
+    const { passed, failed, skips } = await runSuite(root, suite, files, together)
     total.passed += passed
     total.failed += failed
     total.skips.push(...skips)
@@ -121,7 +150,8 @@ function summarize(total, words) {
 }
 
 async function main(args) {
-  const { suites, words } = parseArguments(args)
+  const together = args.includes('--together')
+  const { suites, words } = parseArguments(args.filter((arg) => arg !== '--together'))
   if (suites.length === 0) {
     console.error(`usage: test.mjs SUITE... [WORD...]; suites: ${Object.keys(SUITES).join(' ')}`)
     process.exitCode = 2
@@ -129,7 +159,7 @@ async function main(args) {
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.once(signal, () => void stopAll().then(() => process.exit(128 + constants.signals[signal])))
-  process.exitCode = summarize(await runSuites(process.cwd(), suites, words), words)
+  process.exitCode = summarize(await runSuites(process.cwd(), suites, words, together), words)
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2))
