@@ -46,6 +46,8 @@ function filesOf(root, suite, words) {
     .filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
 }
 
+const TOGETHER = fileURLToPath(new URL('together.mjs', import.meta.url))
+
 /** What a test file has that wants a process of its own: it changes the process, waits, or has effects outside. */
 const ALONE = /testdir|node:(?:child_process|net|fs|timers|worker_threads)|process\.|setTimeout|runCni/
 
@@ -59,7 +61,7 @@ async function runTogether(root, suite, files, env) {
   const { seconds } = SUITES[suite]
   const run = async (group) => {
     if (group.length === 0) return
-    const command = [process.execPath, '--enable-source-maps', join(root, 'scripts/together.mjs')]
+    const command = [process.execPath, '--enable-source-maps', TOGETHER]
     const outcome = await runTestFile([...command, ...group.map(({ path }) => path)], { cwd: root, seconds, env })
     if (outcome.failures.length > 0) total.again.push(...group)
     else {

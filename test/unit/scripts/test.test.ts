@@ -60,6 +60,13 @@ const RUNS: { name: string; args: string[]; last: string; code: number; says?: R
     says: /^FAIL test\/unit\/fail\.test\.ts > two\n/,
   },
   {
+    name: 'files that cannot share a process run each by itself',
+    args: ['--together', 'unit', 'bytes'],
+    last: '7 passed, 1 failed, 1 skipped',
+    code: 1,
+    says: /^FAIL test\/unit\/fail\.test\.ts > two\n/,
+  },
+  {
     name: 'a word in no path is an error',
     args: ['unit', 'bytes', 'wrong'],
     last: '0 passed, 0 failed, 0 skipped',
