@@ -88,8 +88,6 @@ t.test('on a full disk a lease cannot be released either, and is there still', a
 })
 
 t.test('a disk that cannot be written to is refused at once, with the reason', async (t) => {
-  const folder = disk(t)
-  new Journal(join(folder, 'leases')).close()
-  run('mount', '-o', 'remount,ro', folder)
+  const folder = disk(t, 'ro')
   t.throws(() => new Journal(join(folder, 'leases')), { code: 'io', errno: 30, message: /EROFS/ })
 })
