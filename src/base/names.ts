@@ -40,6 +40,3 @@ export const DEFAULT_SOCKET = '/run/netloom/agent.sock'
  * the agent and goes with the boot, as the namespaces do.
  */
 export const DEFAULT_STATE_DIR = '/run/netloom/state'
-
-/** The interface in a pod when the runtime names none. */
-export const DEFAULT_POD_INTERFACE = 'eth0'
