@@ -11,7 +11,11 @@ import { fileURLToPath } from 'node:url'
 const LEVELS = [
   { level: 0, may: [0], folders: ['base'] },
   { level: 1, may: [0, 1], folders: ['codec', 'ops', 'model'] },
-  { level: 2, may: [0, 1], folders: ['cni', 'ipam', 'routes', 'proxy', 'masquerade', 'policy', 'dns'] },
+  {
+    level: 2,
+    may: [0, 1],
+    folders: ['cni', 'ipam', 'routes', 'proxy', 'masquerade', 'antispoof', 'hostports', 'bandwidth', 'policy', 'dns'],
+  },
   { level: 3, may: [0, 1], folders: ['kernel', 'kube'] },
   { level: 4, may: [0, 1, 2, 3, 4], folders: ['daemon', 'cli'] },
 ]

@@ -9,11 +9,17 @@ export const BRIDGE = 'netloom0'
 /** Host ends of pods' veth pairs: this prefix and 11 hexadecimal digits, 15 characters in all (IFNAMSIZ less one). */
 export const VETH_PREFIX = 'nlm-'
 
+/** IFB devices that shape what a container sends: this prefix and 11 hexadecimal digits, as above. */
+export const IFB_PREFIX = 'nli-'
+
 /**
  * Own routing protocol number (`proto` of `ip route`). <linux/rtnetlink.h> leaves 5 to 255 to user space;
  * /etc/iproute2/rt_protos of iproute2 6.x knows no 110.
  */
 export const ROUTE_PROTOCOL = 110
+
+/** The same for the routes of a node to its own containers that are attached point to point. */
+export const POD_ROUTE_PROTOCOL = 111
 
 /** Link group into which links are put that one request is to delete; the kernel's default group is 0. */
 export const DOOMED_LINK_GROUP = 0x6e6c6d
@@ -21,6 +27,12 @@ export const DOOMED_LINK_GROUP = 0x6e6c6d
 /** nftables tables: one for Services per family (`ip`, `ip6`), one for masquerade in `inet`. */
 export const SERVICES_TABLE = 'netloom-services'
 export const MASQUERADE_TABLE = 'netloom-masquerade'
+
+/** Who may send as whom: in `bridge` for ports of the bridge, in `inet` and `arp` for links without one. */
+export const ANTISPOOF_TABLE = 'netloom-antispoof'
+
+/** Ports of the node that lead to containers (`portMappings`), in `inet`. */
+export const HOSTPORTS_TABLE = 'netloom-hostports'
 
 /**
  * Chain priorities of nftables (<linux/netfilter_ipv4.h>, NF_IP_PRI_*).

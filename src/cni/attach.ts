@@ -1,7 +1,7 @@
 import { FAMILIES, type Family, IPV6 } from '../base/family.js'
 import { type Cidr, familyOf, ipToBigInt, parseCidr } from '../base/ip.js'
 import { ADDR_GEN_MODE, RT_SCOPE, RTPROT } from '../codec/rtnl/constants.js'
-import { type Lease, macOf } from '../model/lease.js'
+import { type Lease, type LeasedAddress } from '../model/lease.js'
 import { gatewayMac, gatewayOf } from '../model/podnetwork.js'
 import { type Op } from '../ops/op.js'
 import { NetloomError } from '../base/errors.js'
@@ -16,12 +16,6 @@ export interface AttachmentPlan {
   readonly mtu: number
   /** The container has an interface of ours already, whose routes are to stay the better ones. */
   readonly further?: boolean
-}
-
-/** The pod's MAC address: that of its first address. */
-export function podMac({ addresses: [first] }: Lease): string {
-  if (first === undefined) throw new NetloomError('internal', 'a lease without addresses')
-  return macOf(first)
 }
 
 /**
@@ -53,7 +47,7 @@ export function planHostSide({ lease, bridge, mtu, subnets }: AttachmentPlan, ne
         mac: gatewayMac(subnets),
         master: bridge.index,
         ...ONE_QUEUE,
-        peer: { name: lease.ifname, mac: podMac(lease), mtu, netnsFd, ...ONE_QUEUE },
+        peer: { name: lease.ifname, mac: lease.mac, mtu, netnsFd, ...ONE_QUEUE },
       },
     },
     // The near end is a port and nothing else: without an address of its own it also sends no neighbour discovery.
@@ -67,7 +61,7 @@ function planPort({ lease, bridge }: Pick<AttachmentPlan, 'lease' | 'bridge'>): 
   const device = lease.hostInterface
   return [
     { kind: 'port.set', name: device, port: { isolated: true, learning: false, unicastFlood: false } },
-    { kind: 'fdb.replace', device, mac: podMac(lease) },
+    { kind: 'fdb.replace', device, mac: lease.mac },
     { kind: 'clsact.add', device },
     ...FAMILIES.map((family): Op => ({ kind: 'ingress.redirect', device, family, target: bridge.name })),
     ...neighbours({ lease, bridge }).map((neighbour): Op => ({ kind: 'neighbour.replace', neighbour })),
@@ -83,11 +77,11 @@ export const planReattach = (lease: Lease, bridge: AttachmentPlan['bridge']): Op
 
 /** The node knows its pods' MAC addresses, and need not ask them. */
 const neighbours = ({ lease, bridge }: Pick<AttachmentPlan, 'lease' | 'bridge'>) =>
-  lease.addresses.map((address) => ({
+  lease.addresses.map(({ address }) => ({
     family: familyOrThrow(address),
     address,
     device: bridge.name,
-    mac: podMac(lease),
+    mac: lease.mac,
   }))
 
 /** What is left on the node when the link of an attachment is gone. */
@@ -103,14 +97,14 @@ export function planPodSide({ lease, subnets, further = false }: AttachmentPlan)
   return [
     ...sysctls(lease),
     { kind: 'link.set', name: device, changes: { up: true } },
-    ...lease.addresses.map((address): Op => {
+    ...lease.addresses.map(({ address }): Op => {
       const family = familyOrThrow(address)
       return { kind: 'address.add', address: { family, address, prefix: family.bits, device, noDad: family === IPV6 } }
     }),
     ...lease.addresses.flatMap((address) =>
-      podRoutes(address, gatewayFor(address, subnets), {
+      podRoutes(address, gatewayFor(address.address, subnets), {
         device,
-        ...(further ? { priority: priorityOf(address) } : {}),
+        ...(further ? { priority: priorityOf(address.address) } : {}),
       }),
     ),
   ]
@@ -123,7 +117,7 @@ export function planPodSide({ lease, subnets, further = false }: AttachmentPlan)
 const priorityOf = (address: string): number => 2048 + Number(ipToBigInt(address) & 0xffffn)
 
 function podRoutes(
-  address: string,
+  { address }: LeasedAddress,
   gateway: string,
   on: { readonly device: string; readonly priority?: number },
 ): Op[] {
@@ -141,7 +135,7 @@ const linkScope = (family: Family): number => (family === IPV6 ? RT_SCOPE.UNIVER
 
 /** Some runtimes make namespaces with IPv6 turned off; and a router that advertises itself in a pod is an attacker. */
 const sysctls = ({ addresses, ifname }: Lease): Op[] =>
-  addresses.some((address) => familyOf(address) === IPV6)
+  addresses.some(({ address }) => familyOf(address) === IPV6)
     ? [
         { kind: 'sysctl.set', path: `net/ipv6/conf/${ifname}/disable_ipv6`, value: '0' },
         { kind: 'sysctl.set', path: `net/ipv6/conf/${ifname}/accept_ra`, value: '0' },

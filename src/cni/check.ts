@@ -3,7 +3,7 @@ import { type Address } from '../codec/rtnl/address.js'
 import { type Link } from '../codec/rtnl/link.js'
 import { type Route } from '../codec/rtnl/route.js'
 import { type Lease } from '../model/lease.js'
-import { gatewayFor, podMac } from './attach.js'
+import { gatewayFor } from './attach.js'
 import { CNI_CODE, CniFailure } from './error.js'
 
 /** An attachment as it should be and as it is found. */
@@ -47,8 +47,8 @@ function* podDifferences(found: FoundAttachment): Generator<string> {
   if (host !== undefined && (host.peerIndex !== link.index || link.peerIndex !== host.index))
     yield `link ${ifname} of the pod is not the other end of ${hostInterface}`
   if (!link.up) yield `link ${ifname} of the pod is down`
-  if (link.mac !== podMac(lease)) yield `link ${ifname} of the pod has MAC address ${link.mac ?? 'none'}`
-  for (const address of lease.addresses) {
+  if (link.mac !== lease.mac) yield `link ${ifname} of the pod has MAC address ${link.mac ?? 'none'}`
+  for (const { address } of lease.addresses) {
     if (!addresses.some((other) => other.index === link.index && other.address === address))
       yield `${ifname} does not have address ${address}`
     yield* routeDifferences(found, link, address)

@@ -160,7 +160,7 @@ export class Agent {
       pods: [...this.#attachments.leases].map(({ containerId, ifname, addresses, pod }) => ({
         containerId,
         ifname,
-        addresses,
+        addresses: addresses.map(({ address }) => address),
         ...(pod === undefined ? {} : { pod }),
       })),
       services: this.#services.counts(),

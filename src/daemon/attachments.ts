@@ -2,15 +2,7 @@ import { closeSync, fstatSync, statSync } from 'node:fs'
 import { familyOf, parseCidr } from '../base/ip.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
-import {
-  type AttachmentPlan,
-  gatewayFor,
-  planForget,
-  planHostSide,
-  planPodSide,
-  planReattach,
-  podMac,
-} from '../cni/attach.js'
+import { type AttachmentPlan, gatewayFor, planForget, planHostSide, planPodSide, planReattach } from '../cni/attach.js'
 import { checkAttachment } from '../cni/check.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
 import { attachmentOf, type CniRequest } from '../cni/request.js'
@@ -22,7 +14,7 @@ import { inNamespace, openNamespace } from '../kernel/netns.js'
 import { observeAddresses, observeLink, observeLinks, observeRoutes } from '../kernel/observe.js'
 import { openSocket, PROTOCOL } from '../kernel/socket.js'
 import { Talk } from '../kernel/talk.js'
-import { type Attachment, hostInterfaceOf, type Lease, leaseKey } from '../model/lease.js'
+import { type Attachment, hostInterfaceOf, type Lease, leaseKey, macOf } from '../model/lease.js'
 import { gatewayMac } from '../model/podnetwork.js'
 import { FAMILIES } from '../base/family.js'
 import { type Kernel } from './kernel.js'
@@ -70,7 +62,7 @@ export class Attachments {
       if (present !== undefined)
         throw new NetloomError(
           'exists',
-          `container ${request.containerId} has ${request.ifname} with ${present.addresses.join(', ')}`,
+          `container ${request.containerId} has ${request.ifname} with ${present.addresses.map(({ address }) => address).join(', ')}`,
         )
       const { bridge, subnets } = network
       if (bridge === undefined) throw new NetloomError('unavailable', "the node's bridge does not stand yet")
@@ -93,11 +85,17 @@ export class Attachments {
   #lease(request: CniRequest): Lease {
     const { pool, journal } = this.#options
     const attachment = attachmentOf(request)
+    const addresses = pool.choose()
     const lease: Lease = {
       ...attachment,
       netns: request.netns,
-      addresses: pool.choose(),
+      addresses,
+      mode: 'bridge',
       hostInterface: hostInterfaceOf(attachment),
+      mac: macOf(addresses[0]?.address ?? ''),
+      spoofCheck: false,
+      ports: [],
+      aliases: [],
       ...(request.pod === undefined ? {} : { pod: request.pod }),
     }
     journal.add(lease)
@@ -238,7 +236,7 @@ export class Attachments {
 }
 
 function attachedOf({ lease, subnets, mtu }: AttachmentPlan): Attached {
-  const addresses = lease.addresses.map((address) => {
+  const addresses = lease.addresses.map(({ address }) => {
     const family = familyOf(address)
     if (family === undefined) throw new NetloomError('internal', `'${address}' is not an address`)
     return { family, address, prefix: family.bits, gateway: gatewayFor(address, subnets) }
@@ -247,7 +245,7 @@ function attachedOf({ lease, subnets, mtu }: AttachmentPlan): Attached {
     hostInterface: lease.hostInterface,
     hostMac: gatewayMac(subnets),
     ifname: lease.ifname,
-    mac: podMac(lease),
+    mac: lease.mac,
     netns: lease.netns,
     mtu,
     addresses,

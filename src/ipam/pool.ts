@@ -1,6 +1,7 @@
 import { NetloomError } from '../base/errors.js'
 import { bigIntToIp, type Cidr, cidrContains, cidrRange, formatCidr, ipToBigInt } from '../base/ip.js'
-import { type Attachment, type Lease, leaseKey } from '../model/lease.js'
+import { type Attachment, type Lease, type LeasedAddress, leaseKey } from '../model/lease.js'
+import { gatewayOf } from '../model/podnetwork.js'
 
 /**
  * The addresses of a node's pod networks, one network per family, and who has them. Pure: what it gives is remembered
@@ -43,10 +44,14 @@ export class Pool {
    * A free address of every network; nothing is taken until {@link add}.
    * @throws NetloomError `exhausted`, naming the network.
    */
-  choose(): string[] {
+  choose(): LeasedAddress[] {
     if (this.#subnets.length === 0)
       throw new NetloomError('unavailable', 'this node has no pod network yet (Node.spec.podCIDRs)')
-    return this.#subnets.map((subnet) => this.#chooseIn(subnet))
+    return this.#subnets.map((subnet) => ({
+      address: this.#chooseIn(subnet),
+      prefix: subnet.prefix,
+      gateway: gatewayOf(subnet),
+    }))
   }
 
   #chooseIn(subnet: Cidr): string {
@@ -70,14 +75,14 @@ export class Pool {
    * @throws NetloomError `exists` where one belongs to somebody else; nothing is taken then
    */
   add(lease: Lease): void {
-    for (const address of lease.addresses) {
+    for (const { address } of lease.addresses) {
       const owner = this.#owners.get(address)
       if (owner !== undefined && leaseKey(owner) !== leaseKey(lease))
         throw new NetloomError('exists', `${address} belongs to container ${owner.containerId}`)
     }
     this.remove(lease)
     this.#leases.set(leaseKey(lease), lease)
-    for (const address of lease.addresses) {
+    for (const { address } of lease.addresses) {
       this.#owners.set(address, lease)
       this.#rememberLast(this.#subnets, address)
     }
@@ -93,7 +98,7 @@ export class Pool {
     const lease = this.#leases.get(key)
     if (lease === undefined) return undefined
     this.#leases.delete(key)
-    for (const address of lease.addresses) this.#owners.delete(address)
+    for (const { address } of lease.addresses) this.#owners.delete(address)
     return lease
   }
 }

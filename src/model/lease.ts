@@ -1,9 +1,27 @@
 import { createHash } from 'node:crypto'
-import { invalid } from '../base/errors.js'
-import { VETH_PREFIX } from '../base/names.js'
+import { IFB_PREFIX, VETH_PREFIX } from '../base/names.js'
 import { ipToBytes, parseIp } from '../base/ip.js'
+import { Cursor } from './cursor.js'
+import { type PortMapping, readPortMapping } from './portmapping.js'
+import { type Bandwidth, readBandwidth } from './bandwidth.js'
 
-/** What an attachment holds: its addresses and the link that leads to it. */
+/**
+ * How an interface is attached: as an isolated port of the node's bridge; point to point, without a bridge; or made by
+ * another plugin, and only looked after by us.
+ */
+export const MODES = ['bridge', 'ptp', 'chained'] as const
+export type Mode = (typeof MODES)[number]
+
+export interface LeasedAddress {
+  /** Canonical. */
+  readonly address: string
+  /** Length of the network's prefix that the address is from; the interface itself gets the address alone. */
+  readonly prefix: number
+  /** What the container sends everything through; none where another plugin made the interface and did not tell. */
+  readonly gateway?: string
+}
+
+/** What an attachment holds: its addresses and the links that lead to it; all that is needed to make it again. */
 export interface Lease {
   /** Name of the CNI network. */
   readonly network: string
@@ -12,10 +30,21 @@ export interface Lease {
   readonly ifname: string
   /** Path of the container's network namespace, as the runtime gave it. */
   readonly netns: string
-  /** One per family, canonical. */
-  readonly addresses: readonly string[]
-  /** The host's end of the veth pair. */
+  /** The first one decides about the MAC address where nobody asked for one. */
+  readonly addresses: readonly LeasedAddress[]
+  readonly mode: Mode
+  /** The node's end of the veth pair. */
   readonly hostInterface: string
+  /** Of the interface in the container. */
+  readonly mac: string
+  /** The container sends with these addresses or not at all. */
+  readonly spoofCheck: boolean
+  readonly ports: readonly PortMapping[]
+  readonly bandwidth?: Bandwidth
+  /** Other names that the container goes by in this network. */
+  readonly aliases: readonly string[]
+  /** The plugin that gave the addresses, where it was not us (`ipam.type`). */
+  readonly ipam?: string
   /** Namespace and name of the pod, where the runtime told them. */
   readonly pod?: string
 }
@@ -25,9 +54,18 @@ export type Attachment = Pick<Lease, 'network' | 'containerId' | 'ifname'>
 /** What identifies an attachment (CNI specification, "Section 2": network name, container ID and interface name). */
 export const leaseKey = ({ network, containerId, ifname }: Attachment): string => `${network} ${containerId} ${ifname}`
 
+/** For people: the pod where it is known, else the container. */
+export const ownerText = ({ pod, containerId }: Pick<Lease, 'pod' | 'containerId'>): string =>
+  pod === undefined ? `container ${containerId}` : `pod ${pod}`
+
+const fingerprint = (attachment: Attachment): string =>
+  createHash('sha256').update(leaseKey(attachment)).digest('hex').slice(0, 11)
+
 /** Always the same for an attachment, so that a link left by a crash is found again. */
-export const hostInterfaceOf = (attachment: Attachment): string =>
-  VETH_PREFIX + createHash('sha256').update(leaseKey(attachment)).digest('hex').slice(0, 11)
+export const hostInterfaceOf = (attachment: Attachment): string => VETH_PREFIX + fingerprint(attachment)
+
+/** The IFB device that what the container sends goes through where it is limited. */
+export const ifbOf = (attachment: Attachment): string => IFB_PREFIX + fingerprint(attachment)
 
 /**
  * The MAC address that belongs to an address: locally administered, and for IPv4 with the address in it. Whoever gets
@@ -46,22 +84,47 @@ export function macOf(address: string): string {
  * @throws NetloomError `invalid`, naming the field.
  */
 export function parseLease(value: unknown): Lease {
-  if (typeof value !== 'object' || value === null) throw invalid('lease', 'is not a map')
-  const record = value as Record<string, unknown>
-  const text = (field: string): string => {
-    const entry = record[field]
-    if (typeof entry !== 'string') throw invalid(`lease.${field}`, 'is not text')
-    return entry
-  }
-  const addresses = record['addresses']
-  if (!Array.isArray(addresses)) throw invalid('lease.addresses', 'is not a list')
+  const root = new Cursor({ lease: value }).field('lease')
+  if (root.absent) throw root.error('is missing')
+  const text = (name: string): string => root.field(name).string()
   return {
     network: text('network'),
     containerId: text('containerId'),
     ifname: text('ifname'),
     netns: text('netns'),
-    addresses: addresses.map((address, i) => parseIp(String(address), `lease.addresses[${i}]`).address),
+    addresses: readList(root.field('addresses'), readLeasedAddress),
+    mode: root.field('mode').oneOf(MODES),
     hostInterface: text('hostInterface'),
-    ...(record['pod'] === undefined ? {} : { pod: text('pod') }),
+    mac: text('mac'),
+    spoofCheck: root.field('spoofCheck').boolean(),
+    ports: readList(root.field('ports'), readPortMapping),
+    aliases: readList(root.field('aliases'), (place) => place.string()),
+    ...optional('bandwidth', root.field('bandwidth').optional(readBandwidth)),
+    ...optional(
+      'ipam',
+      root.field('ipam').optional((place) => place.string()),
+    ),
+    ...optional(
+      'pod',
+      root.field('pod').optional((place) => place.string()),
+    ),
+  }
+}
+
+function readList<T>(place: Cursor, read: (place: Cursor) => T): readonly T[] {
+  if (place.absent) throw place.error('is missing')
+  return place.list(read)
+}
+
+const optional = <K extends string, T>(name: K, value: T | undefined): { [P in K]?: T } =>
+  value === undefined ? {} : ({ [name]: value } as { [P in K]?: T })
+
+function readLeasedAddress(place: Cursor): LeasedAddress {
+  const address = place.field('address').address(parseIp)
+  const gateway = place.field('gateway').optional((field) => field.address(parseIp).address)
+  return {
+    address: address.address,
+    prefix: place.field('prefix').integer(0, address.family.bits),
+    ...optional('gateway', gateway),
   }
 }

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Journal } from '../../src/ipam/journal-io.js'
 import { Talk } from '../../src/kernel/talk.js'
-import { hostInterfaceOf, type Lease } from '../../src/model/lease.js'
+import { hostInterfaceOf } from '../../src/model/lease.js'
+import { exampleLease } from '../support/lease.js'
 import {
   clearNamespace,
   type CniAnswer,
@@ -412,15 +413,14 @@ t.test('after a crash, leases without links and links without leases are cleared
   // It ended between the lease and the link of one, and between the link and the lease of another.
   mkdirSync(node.stateDir, { recursive: true })
   const journal = new Journal(join(node.stateDir, 'leases'))
-  const lost: Lease = {
-    network: 'pods',
-    containerId: 'b',
-    ifname: 'eth0',
-    netns: '/run/netns/b',
-    addresses: ['10.244.1.3', 'fd00:244:1::3'],
-    hostInterface: hostLink('b'),
-  }
-  journal.add(lost)
+  journal.add(
+    exampleLease({
+      containerId: 'b',
+      netns: '/run/netns/b',
+      addresses: ['10.244.1.3', 'fd00:244:1::3'],
+      hostInterface: hostLink('b'),
+    }),
+  )
   journal.close()
   ip('link', 'add', hostLink('c'), 'type', 'veth', 'peer', 'name', 'old0')
   await node.restart([SELF, PEER])

@@ -4,16 +4,16 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Journal } from '../../src/ipam/journal-io.js'
 import { type Lease } from '../../src/model/lease.js'
+import { exampleLease } from '../support/lease.js'
 import { run, type TestContext } from '../support/node.js'
 
-const lease = (id: number | string): Lease => ({
-  network: 'pods',
-  containerId: `container-${id}`,
-  ifname: 'eth0',
-  netns: `/run/netns/${id}`,
-  addresses: ['10.244.1.2', 'fd00:244:1::2'],
-  hostInterface: `nlm-${id}`,
-})
+const lease = (id: number | string): Lease =>
+  exampleLease({
+    containerId: `container-${id}`,
+    netns: `/run/netns/${id}`,
+    addresses: ['10.244.1.2', 'fd00:244:1::2'],
+    hostInterface: `nlm-${id}`,
+  })
 
 /** A file system of a few pages. */
 function disk(t: TestContext, ...options: readonly string[]): string {

@@ -1,11 +1,12 @@
 import { parseCidr } from '../../../src/base/ip.js'
 import { type AttachmentPlan, planForget, planHostSide, planPodSide, planReattach } from '../../../src/cni/attach.js'
-import { hostInterfaceOf, parseLease } from '../../../src/model/lease.js'
+import { type Attachment, hostInterfaceOf } from '../../../src/model/lease.js'
 import { planText } from '../../../src/ops/text.js'
+import { exampleLease, type LeaseFields } from '../../support/lease.js'
 import { type Planner } from './section.js'
 
 interface Input {
-  readonly lease: { readonly network: string; readonly containerId: string; readonly ifname: string }
+  readonly lease: LeaseFields & Attachment
   readonly bridge: AttachmentPlan['bridge']
   readonly subnets: readonly string[]
   readonly mtu: number
@@ -16,7 +17,7 @@ const NETNS_FD = 9
 
 export const attachPlans: Planner = ([document]) => {
   const { bridge, subnets, mtu, ...input } = document as Input
-  const lease = parseLease({ hostInterface: hostInterfaceOf(input.lease), ...input.lease })
+  const lease = exampleLease({ ...input.lease, hostInterface: hostInterfaceOf(input.lease) })
   const plan = { lease, bridge, mtu, subnets: subnets.map((text) => parseCidr(text)) }
   return [
     { title: 'on the node', plan: planText(planHostSide(plan, NETNS_FD)) },

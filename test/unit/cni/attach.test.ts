@@ -7,29 +7,16 @@ import {
   planHostSide,
   planPodSide,
   planReattach,
-  podMac,
 } from '../../../src/cni/attach.js'
-import { type Lease, macOf } from '../../../src/model/lease.js'
 import { type Op } from '../../../src/ops/op.js'
+import { exampleLease } from '../../support/lease.js'
 
-const LEASE: Lease = {
-  network: 'pods',
-  containerId: 'c1',
-  ifname: 'eth0',
-  netns: '/run/netns/a',
-  addresses: ['10.1.0.2', 'fd00:1::2'],
-  hostInterface: 'nlm-1',
-}
+const LEASE = exampleLease()
 const BRIDGE = { name: 'netloom0', index: 7 }
 const SUBNETS = [parseCidr('10.1.0.0/24'), parseCidr('fd00:1::/64')]
 const PLAN = { lease: LEASE, bridge: BRIDGE, subnets: SUBNETS, mtu: 1450 }
 
 const kinds = (ops: readonly Op[]): string[] => ops.map(({ kind }) => kind)
-
-t.test("a pod's MAC address is that of its first address", async (t) => {
-  t.equal(podMac(LEASE), macOf('10.1.0.2'))
-  t.throws(() => podMac({ ...LEASE, addresses: [] }), { code: 'internal' })
-})
 
 t.test('one request makes both ends, the far one in the namespace, both with the same MTU', async (t) => {
   const [first] = planHostSide(PLAN, 42)
@@ -40,7 +27,7 @@ t.test('one request makes both ends, the far one in the namespace, both with the
       name: 'nlm-1',
       master: 7,
       mtu: 1450,
-      peer: { name: 'eth0', mac: podMac(LEASE), mtu: 1450, netnsFd: 42 },
+      peer: { name: 'eth0', mac: LEASE.mac, mtu: 1450, netnsFd: 42 },
     },
   })
 })
@@ -69,7 +56,7 @@ t.test(
     const priorities = (plan: AttachmentPlan) =>
       planPodSide(plan).flatMap((op) => (op.kind === 'route.replace' ? [op.route.priority] : []))
     t.same(priorities(PLAN), [undefined, undefined, undefined, undefined])
-    const other = { ...LEASE, addresses: ['10.1.0.3', 'fd00:1::3'] }
+    const other = exampleLease({ addresses: ['10.1.0.3', 'fd00:1::3'] })
     const [second, third] = [LEASE, other].map((lease) => priorities({ ...PLAN, lease, further: true }))
     for (const priority of [...second!, ...third!]) t.ok(Number(priority) > 1024)
     t.not(second![0], third![0])
@@ -77,7 +64,7 @@ t.test(
 )
 
 t.test('a pod without IPv6 has its IPv6 settings left as they are', async (t) => {
-  t.notOk(kinds(planPodSide({ ...PLAN, lease: { ...LEASE, addresses: ['10.1.0.2'] } })).includes('sysctl.set'))
+  t.notOk(kinds(planPodSide({ ...PLAN, lease: exampleLease({ addresses: ['10.1.0.2'] }) })).includes('sysctl.set'))
 })
 
 t.test('what is forgotten is what was told: a neighbour for each address', async (t) => {

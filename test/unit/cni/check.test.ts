@@ -1,21 +1,13 @@
 import t from 'tap'
 import { parseCidr, parseIpPrefix } from '../../../src/base/ip.js'
-import { podMac } from '../../../src/cni/attach.js'
 import { checkAttachment, type FoundAttachment } from '../../../src/cni/check.js'
 import { CNI_CODE } from '../../../src/cni/error.js'
 import { type Address } from '../../../src/codec/rtnl/address.js'
 import { type Link } from '../../../src/codec/rtnl/link.js'
 import { type Route } from '../../../src/codec/rtnl/route.js'
-import { type Lease } from '../../../src/model/lease.js'
+import { exampleLease } from '../../support/lease.js'
 
-const LEASE: Lease = {
-  network: 'pods',
-  containerId: 'c1',
-  ifname: 'eth0',
-  netns: '/run/netns/a',
-  addresses: ['10.1.0.2', 'fd00:1::2'],
-  hostInterface: 'nlm-1',
-}
+const LEASE = exampleLease()
 
 const link = (fields: Partial<Link>): Link => ({
   index: 2,
@@ -25,7 +17,7 @@ const link = (fields: Partial<Link>): Link => ({
   running: true,
   loopback: false,
   mtu: 1500,
-  mac: podMac(LEASE),
+  mac: LEASE.mac,
   group: 0,
   peerIndex: 9,
   ...fields,

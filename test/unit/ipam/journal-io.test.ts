@@ -20,17 +20,16 @@ import t from 'tap'
 import { Journal } from '../../../src/ipam/journal-io.js'
 import { type Lease } from '../../../src/model/lease.js'
 import { seededRandom } from '../../support/cni-exec.js'
+import { exampleLease, type LeaseFields } from '../../support/lease.js'
 
-const lease = (id: number | string, fields: Partial<Lease> = {}): Lease => ({
-  network: 'pods',
-  containerId: `container-${id}`,
-  ifname: 'eth0',
-  netns: `/run/netns/${id}`,
-  addresses: ['10.1.0.2', 'fd00:1::2'],
-  hostInterface: `nlm-${id}`,
-  pod: `shop/web-${id}`,
-  ...fields,
-})
+const lease = (id: number | string, fields: LeaseFields = {}): Lease =>
+  exampleLease({
+    containerId: `container-${id}`,
+    netns: `/run/netns/${id}`,
+    hostInterface: `nlm-${id}`,
+    pod: `shop/web-${id}`,
+    ...fields,
+  })
 
 /** A path for a journal, in a folder that goes with the test. */
 function place(t: { teardown: (work: () => void) => void }): string {

@@ -5,18 +5,13 @@
 import { writeSync } from 'node:fs'
 import { Journal } from '../../../src/ipam/journal-io.js'
 import { type Lease } from '../../../src/model/lease.js'
+import { exampleLease } from '../../support/lease.js'
 
 const [, , path = ''] = process.argv
 const journal = new Journal(path)
 
-const lease = (containerId: string): Lease => ({
-  network: 'pods',
-  containerId,
-  ifname: 'eth0',
-  netns: `/run/netns/${containerId}`,
-  addresses: ['10.1.0.2'],
-  hostInterface: 'nlm-x',
-})
+const lease = (containerId: string): Lease =>
+  exampleLease({ containerId, netns: `/run/netns/${containerId}`, addresses: ['10.1.0.2'], hostInterface: 'nlm-x' })
 
 for (let i = 0; ; i++) {
   const one = lease(`${process.pid}-${i}`)

@@ -1,20 +1,20 @@
 import t from 'tap'
-import { hostInterfaceOf, type Lease, leaseKey, macOf, parseLease } from '../../../src/model/lease.js'
+import { hostInterfaceOf, leaseKey, macOf, ownerText, parseLease } from '../../../src/model/lease.js'
+import { exampleLease } from '../../support/lease.js'
 
-const lease: Lease = {
-  network: 'pods',
-  containerId: 'c1',
-  ifname: 'eth0',
-  netns: '/run/netns/a',
-  addresses: ['10.1.0.2', 'fd00:1::2'],
+const lease = exampleLease({
   hostInterface: 'nlm-0123456789a',
+  ports: [{ hostPort: 8080, containerPort: 80, protocol: 'TCP', hostIP: '192.0.2.1' }],
+  bandwidth: { ingress: { rate: 1_000_000, burst: 100_000 } },
+  aliases: ['web'],
+  ipam: 'host-local',
   pod: 'shop/web',
-}
+})
 
 t.test('an attachment is its network, container and interface together', async (t) => {
   const keys = [lease, { ...lease, network: 'x' }, { ...lease, containerId: 'x' }, { ...lease, ifname: 'x' }]
   t.equal(new Set(keys.map(leaseKey)).size, 4)
-  const elsewhere: Lease = { ...lease, netns: 'elsewhere', addresses: [] }
+  const elsewhere = { ...lease, netns: 'elsewhere', addresses: [] }
   t.equal(leaseKey(elsewhere), leaseKey(lease))
 })
 
@@ -46,12 +46,19 @@ t.test('a lease that was written is read as it was', async (t) => {
   t.same(parseLease(without), without)
   t.ok(pod)
   t.notOk('pod' in parseLease(without))
-  t.same(parseLease({ ...lease, addresses: ['FD00:1:0::2'], more: 1 }).addresses, ['fd00:1::2'], 'in canonical form')
+  const loose = { ...lease, addresses: [{ address: 'FD00:1:0::2', prefix: 64 }], more: 1 }
+  t.strictSame(parseLease(loose).addresses, [{ address: 'fd00:1::2', prefix: 64 }], 'in canonical form')
+  t.strictSame(Object.keys(parseLease(exampleLease())).sort(), Object.keys(exampleLease()).sort(), 'nothing is made up')
+})
+
+t.test('people are told the pod, or the container where no pod is known', async (t) => {
+  t.equal(ownerText(lease), 'pod shop/web')
+  t.equal(ownerText(exampleLease()), 'container c1')
 })
 
 const REFUSED: Readonly<Record<string, readonly [value: unknown, field: string]>> = {
   nothing: [undefined, 'lease'],
-  'a list': [[], 'lease.addresses'],
+  'a list': [[], 'lease'],
   text: ['x', 'lease'],
   null: [null, 'lease'],
   'no network': [{ ...lease, network: undefined }, 'lease.network'],
@@ -60,7 +67,24 @@ const REFUSED: Readonly<Record<string, readonly [value: unknown, field: string]>
   'no namespace': [{ ...lease, netns: undefined }, 'lease.netns'],
   "no node's end": [{ ...lease, hostInterface: undefined }, 'lease.hostInterface'],
   'no addresses': [{ ...lease, addresses: '10.0.0.1' }, 'lease.addresses'],
-  'a broken address': [{ ...lease, addresses: ['10.0.0.1', '10.0.0'] }, 'lease.addresses[1]'],
+  'a broken address': [{ ...lease, addresses: [{ address: '10.0.0', prefix: 24 }] }, 'lease.addresses[0].address'],
+  'a prefix of another family': [
+    { ...lease, addresses: [{ address: '10.0.0.1', prefix: 64 }] },
+    'lease.addresses[0].prefix',
+  ],
+  'a broken gateway': [
+    { ...lease, addresses: [{ address: '10.0.0.1', prefix: 24, gateway: 'x' }] },
+    'lease.addresses[0].gateway',
+  ],
+  'no mode': [{ ...lease, mode: undefined }, 'lease.mode'],
+  'an unknown mode': [{ ...lease, mode: 'macvlan' }, 'lease.mode'],
+  'no MAC address': [{ ...lease, mac: undefined }, 'lease.mac'],
+  'no ports': [{ ...lease, ports: undefined }, 'lease.ports'],
+  'a port out of range': [{ ...lease, ports: [{ hostPort: 0, containerPort: 80 }] }, 'lease.ports[0].hostPort'],
+  'a rate that is no number': [
+    { ...lease, bandwidth: { egress: { rate: '1', burst: 1 } } },
+    'lease.bandwidth.egress.rate',
+  ],
   'a number as pod': [{ ...lease, pod: 7 }, 'lease.pod'],
 }
 
