@@ -1,21 +1,27 @@
-import { FAMILIES, type Family, IPV6 } from '../base/family.js'
-import { type Cidr, familyOf, ipToBigInt, parseCidr } from '../base/ip.js'
-import { ADDR_GEN_MODE, RT_SCOPE, RTPROT } from '../codec/rtnl/constants.js'
-import { type Lease, type LeasedAddress } from '../model/lease.js'
-import { gatewayMac, gatewayOf } from '../model/podnetwork.js'
-import { type Op } from '../ops/op.js'
+import { FAMILIES, IPV6 } from '../base/family.js'
+import { type Cidr, cidrContains, parseCidr } from '../base/ip.js'
 import { NetloomError } from '../base/errors.js'
+import { POD_ROUTE_PROTOCOL } from '../base/names.js'
+import { ADDR_GEN_MODE, RTPROT } from '../codec/rtnl/constants.js'
+import { type Lease, type LeasedAddress, macOf } from '../model/lease.js'
+import { type Op, type OpOf } from '../ops/op.js'
+import { familyOrThrow } from './routes.js'
 
-/** What an attachment is made of, beside its lease. */
-export interface AttachmentPlan {
-  readonly lease: Lease
-  readonly bridge: { readonly name: string; readonly index: number }
-  /** The node's pod networks, one per family. */
-  readonly subnets: readonly Cidr[]
-  /** Bytes. */
-  readonly mtu: number
-  /** The container has an interface of ours already, whose routes are to stay the better ones. */
-  readonly further?: boolean
+/** The bridge that containers are attached to. */
+export interface Bridge {
+  readonly name: string
+  readonly index: number
+  readonly mac: string
+}
+
+/** What the node's side of an attachment depends on, beside its lease. */
+export interface Surroundings {
+  /** Needed by mode `bridge` alone. */
+  readonly bridge: Bridge | undefined
+  /** Networks of the bridge itself, to which the node has a route each; others' containers have a route of their own. */
+  readonly covered: readonly Cidr[]
+  /** br_netfilter translates inside of bridges. */
+  readonly redirect: boolean
 }
 
 /**
@@ -25,132 +31,187 @@ export interface AttachmentPlan {
 const ONE_QUEUE = { numTxQueues: 1, numRxQueues: 1 } as const
 
 /**
- * The node's side: a veth pair whose far end is made inside the pod's namespace, the near end a port of the bridge.
- *
- * Whatever the pod sends has to pass the node's IP stack, where Services and policies are. So its packets are taken
- * off the port as they come in and arrive on the bridge itself. Left to the bridge they would get there as well, but
- * where br_netfilter is loaded (for Docker, say) the bridge translates a Service's address itself and hands the packet
- * from port to port, past everything. Ports are isolated, so that nothing else (ARP, other protocols) is handed on
- * either; and since the bridge sees no packets to learn from, it is told where the pod is.
- * @param netnsFd open descriptor of the pod's namespace
+ * The node's side of an interface that we make.
+ * @param netnsFd open descriptor of the container's namespace, in which the far end is made
  */
-export function planHostSide({ lease, bridge, mtu, subnets }: AttachmentPlan, netnsFd: number): Op[] {
-  const name = lease.hostInterface
+export const planHostSide = (lease: Lease, surroundings: Surroundings, netnsFd: number): Op[] =>
+  lease.mode === 'ptp' ? planLink(lease, netnsFd) : planPort(lease, surroundings, netnsFd)
+
+const veth = (lease: Lease, netnsFd: number, near: { readonly mac: string; readonly master?: number }): Op => ({
+  kind: 'link.add',
+  link: {
+    kind: 'veth',
+    name: lease.hostInterface,
+    mtu: lease.mtu,
+    ...near,
+    ...ONE_QUEUE,
+    peer: { name: lease.ifname, mac: lease.mac, mtu: lease.mtu, netnsFd, ...ONE_QUEUE },
+  },
+})
+
+/**
+ * A veth pair whose far end is made inside the container's namespace, the near end a port of the bridge.
+ *
+ * Whatever the container sends has to pass the node's IP stack, where Services and policies are. Ports are isolated, so
+ * that the bridge hands nothing from one to another, and since it does not learn it is told where the container is.
+ */
+function planPort(lease: Lease, surroundings: Surroundings, netnsFd: number): Op[] {
+  const bridge = bridgeOf(surroundings)
   return [
-    {
-      kind: 'link.add',
-      link: {
-        kind: 'veth',
-        name,
-        mtu,
-        // The gateway's: frames for it would count as another host's here, and be dropped behind the redirection.
-        mac: gatewayMac(subnets),
-        master: bridge.index,
-        ...ONE_QUEUE,
-        peer: { name: lease.ifname, mac: lease.mac, mtu, netnsFd, ...ONE_QUEUE },
-      },
-    },
+    // The bridge's: frames for it would count as another host's here, and be dropped behind the redirection.
+    veth(lease, netnsFd, { mac: bridge.mac, master: bridge.index }),
     // The near end is a port and nothing else: without an address of its own it also sends no neighbour discovery.
-    { kind: 'link.set', name, changes: { addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
-    ...planPort({ lease, bridge }),
+    { kind: 'link.set', name: lease.hostInterface, changes: { addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
+    ...planBehind(lease, surroundings),
   ]
 }
 
-/** Makes a link that is a port of the bridge one that hands all packets to it, as {@link planHostSide} says. */
-function planPort({ lease, bridge }: Pick<AttachmentPlan, 'lease' | 'bridge'>): Op[] {
+/** Makes a link that is a port of the bridge one that is ours. */
+function planBehind(lease: Lease, surroundings: Surroundings): Op[] {
+  const bridge = bridgeOf(surroundings)
   const device = lease.hostInterface
   return [
     { kind: 'port.set', name: device, port: { isolated: true, learning: false, unicastFlood: false } },
     { kind: 'fdb.replace', device, mac: lease.mac },
-    { kind: 'clsact.add', device },
-    ...FAMILIES.map((family): Op => ({ kind: 'ingress.redirect', device, family, target: bridge.name })),
-    ...neighbours({ lease, bridge }).map((neighbour): Op => ({ kind: 'neighbour.replace', neighbour })),
+    ...(surroundings.redirect ? planRedirect(lease, bridge) : []),
+    ...neighbours(lease, bridge.name).map((neighbour): Op => ({ kind: 'neighbour.replace', neighbour })),
+    ...uncovered(lease, surroundings).map((address) => planHostRoute(address, bridge.name)),
   ]
 }
 
-/** Brings an attachment to a bridge that was made anew: its port, and its redirection, led to the one before. */
-export const planReattach = (lease: Lease, bridge: AttachmentPlan['bridge']): Op[] => [
-  { kind: 'link.set', name: lease.hostInterface, changes: { master: bridge.index, up: true } },
+/**
+ * What the container sends is taken off the port as it comes in and arrives on the bridge itself. Left to the bridge it
+ * would get there as well, but where br_netfilter calls iptables the bridge translates a Service's address itself and
+ * hands the packet from port to port, past everything.
+ */
+function planRedirect(lease: Lease, bridge: Bridge): Op[] {
+  const device = lease.hostInterface
+  return [
+    { kind: 'clsact.add', device },
+    ...FAMILIES.map((family): Op => ({ kind: 'ingress.redirect', device, family, target: bridge.name })),
+  ]
+}
+
+/** Brings the redirection of a port that stands in line with what br_netfilter does by now. */
+export const planRedirection = (lease: Lease, surroundings: Surroundings): Op[] => [
   { kind: 'clsact.delete', device: lease.hostInterface },
-  ...planPort({ lease, bridge }),
+  ...(surroundings.redirect ? planRedirect(lease, bridgeOf(surroundings)) : []),
 ]
 
-/** The node knows its pods' MAC addresses, and need not ask them. */
-const neighbours = ({ lease, bridge }: Pick<AttachmentPlan, 'lease' | 'bridge'>) =>
-  lease.addresses.map(({ address }) => ({
-    family: familyOrThrow(address),
-    address,
-    device: bridge.name,
-    mac: lease.mac,
-  }))
-
-/** What is left on the node when the link of an attachment is gone. */
-export const planForget = (lease: Lease, { name }: { readonly name: string }): Op[] =>
-  neighbours({ lease, bridge: { name, index: 0 } }).map((neighbour): Op => ({ kind: 'neighbour.delete', neighbour }))
+/** Brings an attachment to a bridge that was made anew: its port, and its redirection, led to the one before. */
+export const planReattach = (lease: Lease, surroundings: Surroundings): Op[] => [
+  {
+    kind: 'link.set',
+    name: lease.hostInterface,
+    changes: { master: bridgeOf(surroundings).index, mac: bridgeOf(surroundings).mac, up: true },
+  },
+  { kind: 'clsact.delete', device: lease.hostInterface },
+  ...planBehind(lease, surroundings),
+]
 
 /**
- * The pod's side, to be applied in its namespace: the address alone, without a network around it, and everything
- * through the gateway.
+ * A veth pair without a bridge: the near end has the gateway's addresses, and the node's routes lead to it. Nothing is on
+ * this link but the two.
  */
-export function planPodSide({ lease, subnets, further = false }: AttachmentPlan): Op[] {
+function planLink(lease: Lease, netnsFd: number): Op[] {
+  const name = lease.hostInterface
+  return [
+    veth(lease, netnsFd, { mac: linkMac(lease) }),
+    // A container that talks to itself by a Service's address comes back by the link it came from, as it should.
+    { kind: 'sysctl.set', path: `net/ipv4/conf/${name}/send_redirects`, value: '0' },
+    ...ipv6(lease, [{ kind: 'sysctl.set', path: `net/ipv6/conf/${name}/accept_ra`, value: '0' }]),
+    { kind: 'link.set', name, changes: { addrGenMode: ADDR_GEN_MODE.NONE, up: true } },
+    ...neighbours(lease, name).map((neighbour): Op => ({ kind: 'neighbour.replace', neighbour })),
+    ...lease.addresses.flatMap((address) => planGateway(address, name)),
+  ]
+}
+
+/** The MAC address of the node's end of a link without a bridge: that of the gateway. */
+export const linkMac = ({ addresses: [first] }: Lease): string => macOf(first?.gateway ?? first?.address ?? '')
+
+/** The node answers for the gateway's address on a link, and knows that the container is there. */
+function planGateway(leased: LeasedAddress, device: string): Op[] {
+  const { gateway } = leased
+  return [...(gateway === undefined ? [] : [gatewayAddress(gateway, device)]), planHostRoute(leased, device)]
+}
+
+/** Alone, without a network around it: the way to the others of that network is theirs. */
+function gatewayAddress(address: string, device: string): Op {
+  const family = familyOrThrow(address)
+  return { kind: 'address.add', address: { family, address, prefix: family.bits, device, noDad: family === IPV6 } }
+}
+
+/** The node's route to a container. */
+export function planHostRoute({ address }: LeasedAddress, device: string): OpOf<'route.replace'> {
+  const family = familyOrThrow(address)
+  const destination = { family, address, prefix: family.bits }
+  return { kind: 'route.replace', route: { destination, device, protocol: POD_ROUTE_PROTOCOL } }
+}
+
+/** Addresses that are from no network of the bridge's own: those of another network, or of another plugin's IPAM. */
+export const uncovered = ({ addresses }: Lease, { covered }: Pick<Surroundings, 'covered'>): LeasedAddress[] =>
+  addresses.filter(({ address }) => !covered.some((network) => cidrContains(network, address)))
+
+/** The device by which the node's packets reach a container. */
+export const deviceOf = (lease: Lease, bridge: string): string =>
+  lease.mode === 'bridge' ? bridge : lease.hostInterface
+
+/** The node knows its containers' MAC addresses, and need not ask them. */
+const neighbours = (lease: Lease, device: string) =>
+  lease.addresses.map(({ address }) => ({ family: familyOrThrow(address), address, device, mac: lease.mac }))
+
+/** What is left on the bridge when the link of an attachment is gone. */
+export const planForget = (lease: Lease, bridge: string, covered: readonly Cidr[]): Op[] =>
+  lease.mode !== 'bridge'
+    ? []
+    : [
+        ...neighbours(lease, bridge).map((neighbour): Op => ({ kind: 'neighbour.delete', neighbour })),
+        ...uncovered(lease, { covered }).map((address): Op => ({
+          kind: 'route.delete',
+          route: planHostRoute(address, bridge).route,
+        })),
+      ]
+
+/**
+ * The container's side, to be applied in its namespace: the address alone, without a network around it, and everything
+ * else by routes. Addresses come before the link is up, so that the kernel announces them (gratuitous ARP, unsolicited
+ * neighbour advertisement) when it is: somebody may remember who had them before.
+ */
+export function planPodSide(lease: Lease, sysctls: ReadonlyMap<string, string> = new Map()): Op[] {
   const device = lease.ifname
   return [
-    ...sysctls(lease),
-    { kind: 'link.set', name: device, changes: { up: true } },
+    ...podSysctls(lease),
     ...lease.addresses.map(({ address }): Op => {
       const family = familyOrThrow(address)
       return { kind: 'address.add', address: { family, address, prefix: family.bits, device, noDad: family === IPV6 } }
     }),
-    ...lease.addresses.flatMap((address) =>
-      podRoutes(address, gatewayFor(address.address, subnets), {
-        device,
-        ...(further ? { priority: priorityOf(address.address) } : {}),
-      }),
-    ),
+    { kind: 'link.set', name: device, changes: { up: true, ...linkLocal(lease) } },
+    ...lease.routes.map(({ destination, ...route }): Op => ({
+      kind: 'route.replace',
+      route: { ...route, destination: parseCidr(destination), device, protocol: RTPROT.STATIC },
+    })),
+    ...[...sysctls].map(([path, value]): Op => ({ kind: 'sysctl.set', path, value })),
   ]
 }
 
-/**
- * Where a container has several interfaces of ours, all routes lead to the same gateway, and the kernel keeps one of
- * those with the same priority: another for each address, behind the 0 and 1024 that routes have without asking.
- */
-const priorityOf = (address: string): number => 2048 + Number(ipToBigInt(address) & 0xffffn)
-
-function podRoutes(
-  { address }: LeasedAddress,
-  gateway: string,
-  on: { readonly device: string; readonly priority?: number },
-): Op[] {
-  const family = familyOrThrow(address)
-  const protocol = RTPROT.STATIC
-  const onLink = { family, address: gateway, prefix: family.bits }
-  return [
-    { kind: 'route.replace', route: { destination: onLink, ...on, protocol, scope: linkScope(family) } },
-    { kind: 'route.replace', route: { destination: parseCidr(family.everything), gateway, ...on, protocol } },
-  ]
-}
-
-/** IPv6 routes have no scope. */
-const linkScope = (family: Family): number => (family === IPV6 ? RT_SCOPE.UNIVERSE : RT_SCOPE.LINK)
+/** Made from the MAC address, whatever the machine's default: others are not let through. */
+const linkLocal = (lease: Lease): { addrGenMode?: number } =>
+  hasIpv6(lease) ? { addrGenMode: ADDR_GEN_MODE.EUI64 } : {}
 
 /** Some runtimes make namespaces with IPv6 turned off; and a router that advertises itself in a pod is an attacker. */
-const sysctls = ({ addresses, ifname }: Lease): Op[] =>
-  addresses.some(({ address }) => familyOf(address) === IPV6)
-    ? [
-        { kind: 'sysctl.set', path: `net/ipv6/conf/${ifname}/disable_ipv6`, value: '0' },
-        { kind: 'sysctl.set', path: `net/ipv6/conf/${ifname}/accept_ra`, value: '0' },
-      ]
-    : []
+const podSysctls = (lease: Lease): Op[] => [
+  { kind: 'sysctl.set', path: `net/ipv4/conf/${lease.ifname}/arp_notify`, value: '1' },
+  ...ipv6(lease, [
+    { kind: 'sysctl.set', path: `net/ipv6/conf/${lease.ifname}/disable_ipv6`, value: '0' },
+    { kind: 'sysctl.set', path: `net/ipv6/conf/${lease.ifname}/accept_ra`, value: '0' },
+    { kind: 'sysctl.set', path: `net/ipv6/conf/${lease.ifname}/ndisc_notify`, value: '1' },
+  ]),
+]
 
-/** The gateway of the pod network that an address is from. */
-export function gatewayFor(address: string, subnets: readonly Cidr[]): string {
-  const subnet = subnets.find(({ family }) => family === familyOf(address))
-  if (subnet === undefined) throw new NetloomError('internal', `no pod network for ${address}`)
-  return gatewayOf(subnet)
-}
+const hasIpv6 = ({ addresses }: Lease): boolean => addresses.some(({ address }) => familyOrThrow(address) === IPV6)
+const ipv6 = (lease: Lease, ops: Op[]): Op[] => (hasIpv6(lease) ? ops : [])
 
-function familyOrThrow(address: string): Family {
-  const family = familyOf(address)
-  if (family === undefined) throw new NetloomError('internal', `'${address}' is not an address`)
-  return family
+function bridgeOf({ bridge }: Surroundings): Bridge {
+  if (bridge === undefined) throw new NetloomError('unavailable', "the node's bridge does not stand yet")
+  return bridge
 }

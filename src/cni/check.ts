@@ -1,19 +1,37 @@
-import { type Cidr, familyOf } from '../base/ip.js'
+import { formatCidr } from '../base/ip.js'
+import { RT_TABLE } from '../codec/rtnl/constants.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { type Link } from '../codec/rtnl/link.js'
+import { type Neighbour } from '../codec/rtnl/neighbour.js'
 import { type Route } from '../codec/rtnl/route.js'
-import { type Lease } from '../model/lease.js'
-import { gatewayFor } from './attach.js'
+import { type Lease, type LeasedRoute } from '../model/lease.js'
+import { deviceOf, linkMac, type Surroundings, uncovered } from './attach.js'
 import { CNI_CODE, CniFailure } from './error.js'
 
 /** An attachment as it should be and as it is found. */
 export interface FoundAttachment {
   readonly lease: Lease
-  readonly bridge: { readonly name: string; readonly index: number } | undefined
-  readonly subnets: readonly Cidr[]
+  readonly surroundings: Surroundings
+  readonly node: FoundNode
+  readonly container: FoundContainer
+}
+
+export interface FoundNode {
   /** The node's end. */
-  readonly host: Link | undefined
-  /** The pod's end, and what its namespace has. */
+  readonly link: Link | undefined
+  /** Index of the device by which the node reaches the container: the bridge, or the node's end. */
+  readonly device: number | undefined
+  readonly addresses: readonly Address[]
+  /** Those to containers. */
+  readonly routes: readonly Route[]
+  /** Of that device. */
+  readonly neighbours: readonly Neighbour[]
+  /** Families whose packets are taken off the node's end as they come in. */
+  readonly redirected: boolean
+}
+
+export interface FoundContainer {
+  /** The container's end. */
   readonly link: Link | undefined
   readonly addresses: readonly Address[]
   readonly routes: readonly Route[]
@@ -24,45 +42,97 @@ export interface FoundAttachment {
  * @throws CniFailure naming the first difference
  */
 export function checkAttachment(found: FoundAttachment): void {
-  const [difference] = [...hostDifferences(found), ...podDifferences(found)]
+  const [difference] = differences(found)
   if (difference !== undefined) throw new CniFailure(CNI_CODE.CHANGED, difference)
 }
 
-function* hostDifferences({ lease, bridge, host }: FoundAttachment): Generator<string> {
-  const name = lease.hostInterface
-  if (host === undefined) yield `the node has no link ${name}`
-  else if (!host.up) yield `link ${name} of the node is down`
-  else if (host.master !== bridge?.index) yield `link ${name} is no port of bridge ${bridge?.name ?? '(missing)'}`
-  else if (host.port?.isolated !== true) yield `port ${name} is not isolated`
+/** What another plugin made is that plugin's to check, except that it is there. */
+export function differences(found: FoundAttachment): string[] {
+  if (found.lease.mode === 'chained') return [...ownLink(found)]
+  return [...nodeDifferences(found), ...containerDifferences(found)]
 }
 
-function* podDifferences(found: FoundAttachment): Generator<string> {
-  const { lease, host, link, addresses } = found
-  const { ifname, hostInterface } = lease
-  if (link === undefined) {
-    yield `the pod has no link ${ifname}`
+function* nodeDifferences(found: FoundAttachment): Generator<string> {
+  const { lease, node } = found
+  const name = lease.hostInterface
+  if (node.link === undefined) {
+    yield `the node has no link ${name}`
     return
   }
-  // A namespace away: each end tells the other's index.
-  if (host !== undefined && (host.peerIndex !== link.index || link.peerIndex !== host.index))
-    yield `link ${ifname} of the pod is not the other end of ${hostInterface}`
-  if (!link.up) yield `link ${ifname} of the pod is down`
-  if (link.mac !== lease.mac) yield `link ${ifname} of the pod has MAC address ${link.mac ?? 'none'}`
+  if (!node.link.up) yield `link ${name} of the node is down`
+  yield* lease.mode === 'bridge' ? portDifferences(found, node.link) : linkDifferences(found, node.link)
+  yield* reachDifferences(found)
+}
+
+function* portDifferences({ lease, surroundings, node }: FoundAttachment, link: Link): Generator<string> {
+  const { bridge, redirect } = surroundings
+  const name = lease.hostInterface
+  if (link.master !== bridge?.index) yield `link ${name} is no port of bridge ${bridge?.name ?? '(missing)'}`
+  else if (link.port?.isolated !== true) yield `port ${name} is not isolated`
+  if (redirect && !node.redirected) yield `what port ${name} receives is not redirected to the bridge`
+}
+
+function* linkDifferences({ lease, node }: FoundAttachment, link: Link): Generator<string> {
+  const name = lease.hostInterface
+  if (link.master !== undefined) yield `link ${name} of the node is a port of link ${link.master}`
+  if (link.mac !== linkMac(lease)) yield `link ${name} of the node has MAC address ${link.mac ?? 'none'}`
+  for (const { gateway } of lease.addresses)
+    if (gateway !== undefined && !hasAddress(node.addresses, link.index, gateway))
+      yield `link ${name} of the node does not have the gateway's address ${gateway}`
+}
+
+/** The node knows where the container is. */
+function* reachDifferences({ lease, surroundings, node }: FoundAttachment): Generator<string> {
+  const device = deviceOf(lease, surroundings.bridge?.name ?? '(missing)')
+  const routed = lease.mode === 'bridge' ? uncovered(lease, surroundings) : lease.addresses
+  for (const { address } of routed)
+    if (!node.routes.some((route) => route.destination.address === address && route.index === node.device))
+      yield `the node has no route to ${address} by ${device}`
   for (const { address } of lease.addresses) {
-    if (!addresses.some((other) => other.index === link.index && other.address === address))
-      yield `${ifname} does not have address ${address}`
-    yield* routeDifferences(found, link, address)
+    const known = node.neighbours.find((neighbour) => neighbour.address === address)
+    if (known?.mac !== lease.mac) yield `the node takes ${address} on ${device} for ${known?.mac ?? "nobody's"}`
   }
 }
 
-/** The gateway is on the link, and everything goes through it. */
-function* routeDifferences({ subnets, routes }: FoundAttachment, link: Link, address: string): Generator<string> {
-  const gateway = gatewayFor(address, subnets)
-  const family = familyOf(address)
-  const own = routes.filter((route) => route.family === family && route.index === link.index && !route.dead)
-  const toGateway = ({ destination, gateway: via }: Route): boolean =>
-    via === undefined && destination.address === gateway && destination.prefix === family?.bits
-  if (!own.some(toGateway)) yield `the pod has no route to its gateway ${gateway}`
-  if (!own.some(({ destination, gateway: via }) => destination.prefix === 0 && via === gateway))
-    yield `the pod has no default route through ${gateway}`
+function* containerDifferences(found: FoundAttachment): Generator<string> {
+  const { lease, node, container } = found
+  const { ifname, hostInterface } = lease
+  const { link } = container
+  // A namespace away: each end tells the other's index.
+  if (
+    link !== undefined &&
+    node.link !== undefined &&
+    (node.link.peerIndex !== link.index || link.peerIndex !== node.link.index)
+  )
+    yield `link ${ifname} of the container is not the other end of ${hostInterface}`
+  yield* ownLink(found)
+  if (link === undefined) return
+  if (link.mac !== lease.mac) yield `link ${ifname} of the container has MAC address ${link.mac ?? 'none'}`
+  if (link.mtu !== lease.mtu) yield `link ${ifname} of the container has MTU ${link.mtu} and not ${lease.mtu}`
+  for (const { address } of lease.addresses)
+    if (!hasAddress(container.addresses, link.index, address)) yield `${ifname} does not have address ${address}`
+  for (const route of lease.routes)
+    if (!container.routes.some((other) => isRoute(route, other, link))) yield `the container has no ${routeText(route)}`
 }
+
+function* ownLink({ lease, container }: FoundAttachment): Generator<string> {
+  if (container.link === undefined) yield `the container has no link ${lease.ifname}`
+  else if (!container.link.up) yield `link ${lease.ifname} of the container is down`
+}
+
+const hasAddress = (addresses: readonly Address[], index: number, address: string): boolean =>
+  addresses.some((other) => other.index === index && other.address === address)
+
+function isRoute(
+  { destination, gateway, table = RT_TABLE.MAIN, ...wanted }: LeasedRoute,
+  route: Route,
+  link: Link,
+): boolean {
+  const same = formatCidr(route.destination) === destination && route.gateway === gateway && route.table === table
+  const metric = wanted.priority === undefined || route.priority === wanted.priority
+  const sizes = wanted.mtu === undefined || route.mtu === wanted.mtu
+  return same && metric && sizes && route.index === link.index && !route.dead
+}
+
+const routeText = ({ destination, gateway, table }: LeasedRoute): string =>
+  [`route to ${destination}`, gateway && `through ${gateway}`, table && `in table ${table}`].filter(Boolean).join(' ')

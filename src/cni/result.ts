@@ -1,43 +1,54 @@
-import { type Cidr, familyOf } from '../base/ip.js'
+import { type Cidr, formatCidr, type IpPrefix, parseCidr, parseIp, parseIpPrefix } from '../base/ip.js'
 import { IPV4 } from '../base/family.js'
-import { type NetworkConfig } from './request.js'
-import { atLeast } from './version.js'
+import { type Cursor } from '../model/cursor.js'
+import { atLeast, type CniVersion } from './version.js'
 
-/** What ADD made, as the result tells it. */
-export interface Attached {
-  readonly hostInterface: string
-  readonly hostMac: string
-  readonly ifname: string
-  readonly mac: string
-  readonly netns: string
-  readonly mtu: number
-  readonly addresses: readonly { readonly address: string; readonly prefix: number; readonly gateway: string }[]
-  readonly routes: readonly { readonly destination: Cidr; readonly gateway: string }[]
+export interface ResultInterface {
+  readonly name: string
+  readonly mac?: string
+  readonly mtu?: number
+  readonly sandbox?: string
+}
+export interface ResultIp {
+  readonly address: IpPrefix
+  readonly gateway?: string
+  readonly interface?: number
+}
+export interface ResultRoute {
+  readonly destination: Cidr
+  readonly gateway?: string
+}
+export interface CniResult {
+  readonly interfaces: readonly ResultInterface[]
+  readonly ips: readonly ResultIp[]
+  readonly routes: readonly ResultRoute[]
+  readonly dns: Readonly<Record<string, unknown>>
 }
 
-/**
- * The result of ADD in the shape of the configuration's version (CNI specification, "ADD Success"):
- * `ips[].version` up to 0.4.0; `interfaces[].mtu` from 1.1.0 on.
- */
-export function addResult({ cniVersion, dns }: NetworkConfig, attached: Attached): object {
-  const { hostInterface, hostMac, ifname, mac, netns } = attached
-  const mtu = atLeast(cniVersion, '1.1.0') ? { mtu: attached.mtu } : {}
+export function parseResult(place: Cursor): CniResult {
+  return {
+    interfaces: place.field('interfaces').list((one) => one.value as ResultInterface),
+    ips: place.field('ips').list((one) => ({
+      address: one.field('address').address(parseIpPrefix),
+      ...(one.field('gateway').absent ? {} : { gateway: one.field('gateway').address(parseIp).address }),
+      ...(one.field('interface').absent ? {} : { interface: one.field('interface').value as number }),
+    })),
+    routes: place.field('routes').list((one) => ({ destination: one.field('dst').address(parseCidr) })),
+    dns: {},
+  }
+}
+
+export function writeResult({ interfaces, ips, routes, dns }: CniResult, cniVersion: CniVersion): object {
   return {
     cniVersion,
-    interfaces: [
-      { name: hostInterface, mac: hostMac, ...mtu },
-      { name: ifname, mac, sandbox: netns, ...mtu },
-    ],
-    ips: attached.addresses.map(({ address, prefix, gateway }) => ({
-      ...(atLeast(cniVersion, '1.0.0') ? {} : { version: familyOf(address) === IPV4 ? '4' : '6' }),
-      interface: 1,
-      address: `${address}/${prefix}`,
-      gateway,
+    interfaces: interfaces.map(({ mtu, ...rest }) => ({ ...rest, ...(atLeast(cniVersion, '1.1.0') ? { mtu } : {}) })),
+    ips: ips.map(({ address, interface: index, ...rest }) => ({
+      ...(atLeast(cniVersion, '1.0.0') ? {} : { version: address.family === IPV4 ? '4' : '6' }),
+      interface: index,
+      address: formatCidr(address),
+      ...rest,
     })),
-    routes: attached.routes.map(({ destination, gateway }) => ({
-      dst: `${destination.address}/${destination.prefix}`,
-      gw: gateway,
-    })),
-    dns: dns ?? {},
+    routes: routes.map(({ destination, gateway }) => ({ dst: formatCidr(destination), gw: gateway })),
+    dns,
   }
 }

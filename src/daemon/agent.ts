@@ -2,15 +2,15 @@ import { join } from 'node:path'
 import { NetloomError } from '../base/errors.js'
 import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
-import { VETH_PREFIX } from '../base/names.js'
+import { IFB_PREFIX, VETH_PREFIX } from '../base/names.js'
 import { type FrameBody } from '../codec/frame.js'
 import { Journal } from '../ipam/journal-io.js'
 import { Pool } from '../ipam/pool.js'
-import { observeLinks } from '../kernel/observe.js'
 import { type Source } from '../kube/source.js'
 import { Attachments } from './attachments.js'
 import { type AgentStatus } from './client.js'
 import { answerCni } from './cni.js'
+import { Delegation } from './delegation.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
 import { type Handler, SocketServer } from './server.js'
@@ -84,14 +84,20 @@ export class Agent {
       log,
       masqueradeExceptions,
       onSubnets: (subnets) => (this.#pool.subnets = subnets),
-      onBridge: (bridge) => this.#attachments.reattach(bridge),
+      leases: () => this.#pool.leases.values(),
+      onBridge: (surroundings) => this.#attachments.reattach(surroundings),
+      onRedirect: (surroundings) => this.#attachments.redirect(surroundings),
+      onPodRoute: (destination) => this.#attachments.restoreRoute(destination),
     })
     this.#services = new Services({ kernel, store, node, log })
     this.#attachments = new Attachments({
       kernel,
-      network: this.#network,
+      ground: this.#network,
       pool: this.#pool,
       journal: this.#journal,
+      delegation: new Delegation(),
+      guards: [],
+      extras: [],
       log,
     })
     this.#server = server
@@ -122,8 +128,7 @@ export class Agent {
   }
 
   async #recover(): Promise<void> {
-    const links = await observeLinks(this.#kernel.route)
-    await this.#attachments.recover(links.keys(), (name) => name.startsWith(VETH_PREFIX))
+    await this.#attachments.recover((name) => name.startsWith(VETH_PREFIX) || name.startsWith(IFB_PREFIX))
   }
 
   /** Why pods cannot be attached; undefined when they can. */

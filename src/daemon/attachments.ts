@@ -1,41 +1,49 @@
-import { closeSync, fstatSync, statSync } from 'node:fs'
-import { familyOf, parseCidr } from '../base/ip.js'
-import { asNetloomError, NetloomError } from '../base/errors.js'
+import { NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
-import { type AttachmentPlan, gatewayFor, planForget, planHostSide, planPodSide, planReattach } from '../cni/attach.js'
+import {
+  deviceOf,
+  planForget,
+  planHostRoute,
+  planHostSide,
+  planPodSide,
+  planReattach,
+  planRedirection,
+  type Surroundings,
+  uncovered,
+} from '../cni/attach.js'
 import { checkAttachment } from '../cni/check.js'
+import { type InterfaceConfig, readInterface, readValidAttachments } from '../cni/config.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
+import { chainedLease, common, leasedOf, leasedRoutes, macFor, resultOf } from '../cni/outcome.js'
 import { attachmentOf, type CniRequest } from '../cni/request.js'
-import { addResult, type Attached } from '../cni/result.js'
+import { type CniResult, parseResult, writeResult } from '../cni/result.js'
+import { routesOf } from '../cni/routes.js'
 import { type Journal } from '../ipam/journal-io.js'
 import { type Pool } from '../ipam/pool.js'
-import { Applier } from '../kernel/apply.js'
-import { inNamespace, openNamespace } from '../kernel/netns.js'
-import { observeAddresses, observeLink, observeLinks, observeRoutes } from '../kernel/observe.js'
-import { openSocket, PROTOCOL } from '../kernel/socket.js'
-import { Talk } from '../kernel/talk.js'
-import { type Attachment, hostInterfaceOf, type Lease, leaseKey, macOf } from '../model/lease.js'
-import { gatewayMac } from '../model/podnetwork.js'
-import { FAMILIES } from '../base/family.js'
+import { observeLinks } from '../kernel/observe.js'
+import { type Attachment, hostInterfaceOf, ifbOf, type Lease, leaseKey, ownerText } from '../model/lease.js'
+import { type Op } from '../ops/op.js'
+import { Container } from './container.js'
+import { type Delegation } from './delegation.js'
+import { type Companion, type Ground } from './ground.js'
 import { type Kernel } from './kernel.js'
-import { type NodeNetwork } from './node-network.js'
+import { findBefore, observeAttachment } from './observation.js'
 import { Reaper } from './reaper.js'
 
 export interface AttachmentsOptions {
   readonly kernel: Kernel
-  readonly network: NodeNetwork
+  readonly ground: Ground
   readonly pool: Pool
   readonly journal: Journal
+  readonly delegation: Delegation
+  /** Made before the container's link, taken away behind it. */
+  readonly guards: readonly Companion[]
+  /** Made when the container is attached, taken away before its link. */
+  readonly extras: readonly Companion[]
   readonly log: Logger
 }
 
-/** A pod's namespace, opened: what is done in it is done through its own netlink socket. */
-interface Pod {
-  readonly fd: number
-  readonly route: Talk
-}
-
-/** Attaches pods to the node's bridge and takes them off it. */
+/** Attaches containers to the node's network and takes them off it. */
 export class Attachments {
   readonly #options: AttachmentsOptions
   readonly #reaper: Reaper
@@ -51,65 +59,127 @@ export class Attachments {
     return this.#options.pool.leases.values()
   }
 
+  get #surroundings(): Surroundings {
+    const { bridge, subnets, redirect } = this.#options.ground
+    return { bridge, covered: subnets, redirect }
+  }
+
   /**
-   * Attaches a pod. When it answers, packets flow; when it throws, nothing is left of it.
+   * Attaches a container. When it answers, packets flow; when it throws, nothing is left of it.
    * @throws NetloomError
    */
   async add(request: CniRequest): Promise<object> {
-    const { pool, network } = this.#options
-    return this.#exclusively(attachmentOf(request), async () => {
-      const present = pool.find(attachmentOf(request))
-      if (present !== undefined)
-        throw new NetloomError(
-          'exists',
-          `container ${request.containerId} has ${request.ifname} with ${present.addresses.map(({ address }) => address).join(', ')}`,
-        )
-      const { bridge, subnets } = network
-      if (bridge === undefined) throw new NetloomError('unavailable', "the node's bridge does not stand yet")
-      const mtu = request.config.mtu === 'auto' ? network.mtu : request.config.mtu
-      return this.#withPod(request.netns, async (pod) => {
-        const further = [...this.leases].some(({ containerId }) => containerId === request.containerId)
-        const plan = { lease: this.#lease(request), bridge, subnets, mtu, further }
-        try {
-          await this.#attach(plan, pod)
-          return addResult(request.config, attachedOf(plan))
-        } catch (error) {
-          await this.#takeBack(plan.lease)
-          throw error
-        }
+    const attachment = attachmentOf(request)
+    return this.#exclusively(attachment, async () => {
+      this.#refuseSecond(attachment)
+      const wanted = readInterface(request.config)
+      const previous = wanted.prevResult.optional(parseResult)
+      return Container.within(request.netns, async (container) => {
+        const call = { request, wanted, previous, container }
+        const result = (await this.#addChained(call)) ?? (await this.#addOwn(call))
+        return writeResult(result, request.config.cniVersion)
       })
     })
   }
 
-  /** Takes addresses and remembers them before anything is made of them. */
-  #lease(request: CniRequest): Lease {
-    const { pool, journal } = this.#options
-    const attachment = attachmentOf(request)
-    const addresses = pool.choose()
-    const lease: Lease = {
-      ...attachment,
-      netns: request.netns,
-      addresses,
-      mode: 'bridge',
-      hostInterface: hostInterfaceOf(attachment),
-      mac: macOf(addresses[0]?.address ?? ''),
-      spoofCheck: false,
-      ports: [],
-      aliases: [],
-      ...(request.pod === undefined ? {} : { pod: request.pod }),
-    }
-    journal.add(lease)
-    pool.add(lease)
-    return lease
+  #refuseSecond(attachment: Attachment): void {
+    const present = this.#options.pool.find(attachment)
+    if (present === undefined) return
+    const addresses = present.addresses.map(({ address }) => address).join(', ')
+    throw new NetloomError('exists', `container ${attachment.containerId} has ${attachment.ifname} with ${addresses}`)
   }
 
-  async #attach(plan: AttachmentPlan, { fd, route }: Pod): Promise<void> {
-    const { bridge, lease } = plan
-    const known = new Map([[bridge.name, bridge.index]])
-    const made = await this.#options.kernel.applier.apply(planHostSide(plan, fd), known)
+  /** Where a plugin before us made the interface: what is asked of us beside it. */
+  async #addChained({ request, wanted, previous, container }: Call): Promise<CniResult | undefined> {
+    const { kernel } = this.#options
+    if (previous === undefined) return undefined
+    const found = await findBefore(previous, request, { route: kernel.route, container })
+    if (found === undefined) return undefined
+    const lease = chainedLease(request, wanted, { previous, found })
+    this.#remember(lease)
+    await this.#orTakeBack(lease, async () => {
+      for (const guard of this.#options.guards) await guard.add(lease)
+      await this.#addExtras(lease)
+    })
+    return previous
+  }
+
+  async #addOwn({ request, wanted, previous, container }: Call): Promise<CniResult> {
+    const { delegation, ground } = this.#options
+    const given = await delegation.add(request)
+    try {
+      const lease = this.#lease(request, wanted, given)
+      this.#remember(lease)
+      await this.#orTakeBack(lease, () => this.#attach(lease, container, wanted.sysctls))
+      return resultOf(lease, { bridge: ground.bridge, dns: { ...given?.dns, ...wanted.dns }, previous })
+    } catch (error) {
+      await delegation.undo(request)
+      throw error
+    }
+  }
+
+  /**
+   * All that an attachment is to be. It is remembered at once: nobody may choose the same address in between.
+   * @param given what another plugin's IPAM answered
+   */
+  #lease(request: CniRequest, wanted: InterfaceConfig, given: CniResult | undefined): Lease {
+    const { ground, pool } = this.#options
+    const { delegate } = request.config
+    const addresses = given === undefined ? pool.choose() : leasedOf(delegate ?? '', given)
+    const further = [...this.leases].some(({ containerId }) => containerId === request.containerId)
+    return {
+      ...common(request, wanted),
+      addresses,
+      mode: wanted.mode,
+      hostInterface: hostInterfaceOf(attachmentOf(request)),
+      mac: wanted.mac ?? request.args.mac ?? macFor(addresses),
+      mtu: wanted.mtu === 'auto' ? ground.mtu : wanted.mtu,
+      routes: routesOf({
+        addresses,
+        routes: [...(given === undefined ? [] : leasedRoutes(given)), ...wanted.routes],
+        defaultRoute: wanted.defaultRoute ?? given === undefined,
+        further,
+      }),
+      spoofCheck: wanted.spoofCheck ?? true,
+      ...(delegate === undefined ? {} : { ipam: delegate }),
+    }
+  }
+
+  #remember(lease: Lease): void {
+    const { journal, pool } = this.#options
+    journal.add(lease)
+    pool.add(lease)
+  }
+
+  /** What fails half-way is undone, in the opposite order. */
+  async #orTakeBack(lease: Lease, make: () => Promise<void>): Promise<void> {
+    try {
+      await make()
+    } catch (error) {
+      await this.#takeBack(lease)
+      throw error
+    }
+  }
+
+  async #attach(lease: Lease, container: Container, sysctls: ReadonlyMap<string, string>): Promise<void> {
+    const { kernel, ground, guards } = this.#options
+    if (uncovered(lease, this.#surroundings).length > 0) await ground.leasesChanged()
+    for (const guard of guards) await guard.add(lease)
+    const made = await kernel.applier.apply(planHostSide(lease, this.#surroundings, container.fd), this.#known())
     const inside = made.get(lease.hostInterface)?.peerIndex
     const knownInside = new Map(inside === undefined ? [] : [[lease.ifname, inside]])
-    await new Applier({ route, namespace: fd }).apply(planPodSide(plan), knownInside)
+    await container.apply(planPodSide(lease, sysctls), knownInside)
+    await this.#addExtras(lease)
+  }
+
+  async #addExtras(lease: Lease): Promise<void> {
+    for (const extra of this.#options.extras) await extra.add(lease)
+  }
+
+  /** The bridge's index, which need not be asked of the kernel. */
+  #known(): ReadonlyMap<string, number> {
+    const { bridge } = this.#options.ground
+    return new Map(bridge === undefined ? [] : [[bridge.name, bridge.index]])
   }
 
   /** What cannot be taken back now is when the runtime calls DEL, or at the next start: the lease stays until then. */
@@ -121,28 +191,34 @@ export class Attachments {
     }
   }
 
-  /** Takes a pod off; succeeds whatever is gone already (CNI specification, "DEL"). */
+  /** Takes a container off; succeeds whatever is gone already (CNI specification, "DEL"). */
   async del(request: CniRequest): Promise<void> {
+    const { pool, delegation } = this.#options
     const attachment = attachmentOf(request)
     await this.#exclusively(attachment, async () => {
-      const lease = this.#options.pool.find(attachment)
-      // Without a lease there may still be a link, of a crash or of a state directory that was lost.
-      if (lease === undefined) await this.#reaper.delete(hostInterfaceOf(attachment))
+      const lease = pool.find(attachment)
+      // Without a lease there may still be links, of a crash or of a state directory that was lost.
+      if (lease === undefined) await this.#deleteLinks([hostInterfaceOf(attachment), ifbOf(attachment)])
       else await this.#release(lease)
+      await delegation.del(request)
     })
+  }
+
+  async #deleteLinks(names: readonly string[]): Promise<void> {
+    await Promise.all(names.map((name) => this.#reaper.delete(name)))
   }
 
   /** First the link, then the address: it must not be given to another while packets for it still arrive. */
   async #release(lease: Lease): Promise<void> {
-    const { journal, pool, kernel, network } = this.#options
-    await this.#reaper.delete(lease.hostInterface)
-    if (network.bridge !== undefined)
-      await kernel.applier.apply(
-        planForget(lease, network.bridge),
-        new Map([[network.bridge.name, network.bridge.index]]),
-      )
+    const { journal, pool, kernel, ground, guards, extras } = this.#options
+    for (const extra of [...extras].reverse()) await extra.remove(lease)
+    if (lease.mode !== 'chained') await this.#deleteLinks([lease.hostInterface])
+    if (ground.bridge !== undefined)
+      await kernel.applier.apply(planForget(lease, ground.bridge.name, ground.subnets), this.#known())
+    for (const guard of [...guards].reverse()) await guard.remove(lease)
     journal.remove(lease)
     pool.remove(lease)
+    if (lease.mode !== 'chained' && uncovered(lease, this.#surroundings).length > 0) await ground.leasesChanged()
   }
 
   /**
@@ -150,63 +226,97 @@ export class Attachments {
    * @throws CniFailure naming the first thing that is not so.
    */
   async check(request: CniRequest): Promise<void> {
-    const { pool, kernel, network } = this.#options
+    const { pool, guards, extras, delegation, kernel } = this.#options
     const lease = pool.find(attachmentOf(request))
     if (lease === undefined)
       throw new CniFailure(CNI_CODE.UNKNOWN_CONTAINER, `container ${request.containerId} has no ${request.ifname}`)
-    const host = await observeLink(kernel.route, lease.hostInterface)
-    await this.#withPod(request.netns, async ({ route }) => {
-      const routes = await Promise.all(FAMILIES.map((family) => observeRoutes(route, family, {})))
-      checkAttachment({
-        lease,
-        bridge: network.bridge,
-        subnets: network.subnets,
-        host,
-        link: await observeLink(route, lease.ifname),
-        addresses: await observeAddresses(route),
-        routes: routes.flat(),
-      })
+    await Container.within(request.netns, async (container) => {
+      const sight = { surroundings: this.#surroundings, route: kernel.route, container }
+      checkAttachment(await observeAttachment(lease, sight))
     })
+    for (const companion of [...guards, ...extras]) {
+      const [difference] = await companion.differences(lease)
+      if (difference !== undefined) throw new CniFailure(CNI_CODE.CHANGED, difference)
+    }
+    await delegation.check(request)
   }
 
   /** Releases what the runtime no longer has in its list. */
-  async gc({ config }: CniRequest): Promise<void> {
-    const { pool, log } = this.#options
-    const valid = new Set((config.validAttachments ?? []).map((entry) => leaseKey({ network: config.name, ...entry })))
+  async gc(request: CniRequest): Promise<void> {
+    const { pool, log, delegation } = this.#options
+    const network = request.config.name
+    const valid = new Set(readValidAttachments(request.config).map((entry) => leaseKey({ network, ...entry })))
     const stale = [...pool.leases.values()].filter(
-      (lease) => lease.network === config.name && !valid.has(leaseKey(lease)) && !this.#busy.has(leaseKey(lease)),
+      (lease) => lease.network === network && !valid.has(leaseKey(lease)) && !this.#busy.has(leaseKey(lease)),
     )
     await Promise.all(stale.map((lease) => this.#exclusively(lease, () => this.#release(lease))))
-    if (stale.length > 0) log.info({ network: config.name, released: stale.length }, 'garbage was collected')
+    await delegation.gc(request)
+    if (stale.length > 0) log.info({ network, released: stale.map(ownerText) }, 'garbage was collected')
   }
 
   /**
    * Compares leases with links after a start: a crash may have come between the two. A lease without its link is
    * given up; a link of ours without a lease is deleted.
    */
-  async recover(links: Iterable<string>, isOurs: (name: string) => boolean): Promise<void> {
-    const { pool, log } = this.#options
-    const present = new Set(links)
-    const known = new Set([...pool.leases.values()].map(({ hostInterface }) => hostInterface))
-    const lost = [...pool.leases.values()].filter(({ hostInterface }) => !present.has(hostInterface))
+  async recover(isOurs: (name: string) => boolean): Promise<void> {
+    const { pool, log, kernel } = this.#options
+    const present = new Set((await observeLinks(kernel.route)).keys())
+    const leases = [...pool.leases.values()]
+    const known = new Set(leases.flatMap((lease) => [lease.hostInterface, ifbOf(lease)]))
+    const lost = leases.filter(({ hostInterface }) => hostInterface !== '' && !present.has(hostInterface))
     const strays = [...present].filter((name) => isOurs(name) && !known.has(name))
-    await Promise.all([
-      ...lost.map((lease) => this.#release(lease)),
-      ...strays.map((name) => this.#reaper.delete(name)),
-    ])
+    await Promise.all([...lost.map((lease) => this.#release(lease)), this.#deleteLinks(strays)])
     if (lost.length + strays.length > 0) log.warn({ leases: lost.length, links: strays.length }, 'remains were removed')
   }
 
   /** Brings attachments back whose link is no port of the bridge: it was made anew, or somebody took the link off. */
-  async reattach(bridge: { readonly name: string; readonly index: number }): Promise<void> {
-    const { pool, kernel, log } = this.#options
-    const links = await observeLinks(kernel.route)
-    const loose = [...pool.leases.values()].filter((lease) => {
-      const link = links.get(lease.hostInterface)
-      return link !== undefined && link.master !== bridge.index && !this.#busy.has(leaseKey(lease))
+  async reattach(surroundings: Surroundings): Promise<void> {
+    const links = await observeLinks(this.#options.kernel.route)
+    const loose = this.#ports().filter(({ hostInterface }) => {
+      const link = links.get(hostInterface)
+      return link !== undefined && link.master !== surroundings.bridge?.index
     })
-    for (const lease of loose) await kernel.applier.apply(planReattach(lease, bridge))
-    if (loose.length > 0) log.warn({ attachments: loose.length, bridge }, 'attachments were brought back to the bridge')
+    await this.#rework(loose, surroundings, planReattach)
+    if (loose.length > 0) this.#options.log.warn({ attachments: loose.length }, 'attachments came back to the bridge')
+  }
+
+  /** What br_netfilter does has changed. */
+  async redirect(surroundings: Surroundings): Promise<void> {
+    const links = await observeLinks(this.#options.kernel.route)
+    const ports = this.#ports().filter(({ hostInterface }) => links.has(hostInterface))
+    await this.#rework(ports, surroundings, planRedirection)
+    this.#options.log.info({ redirect: surroundings.redirect }, 'br_netfilter was switched, and the ports with it')
+  }
+
+  /** Those that no call is working on. */
+  #ports(): Lease[] {
+    return [...this.leases].filter((lease) => lease.mode === 'bridge' && !this.#busy.has(leaseKey(lease)))
+  }
+
+  async #rework(
+    leases: readonly Lease[],
+    surroundings: Surroundings,
+    plan: (lease: Lease, surroundings: Surroundings) => Op[],
+  ): Promise<void> {
+    const { bridge } = surroundings
+    const known = new Map(bridge === undefined ? [] : [[bridge.name, bridge.index]])
+    for (const lease of leases)
+      try {
+        await this.#options.kernel.applier.apply(plan(lease, surroundings), known)
+      } catch (error) {
+        // One that another program holds in its hands must not keep the others from it; CHECK tells of it.
+        this.#options.log.error({ err: error, hostInterface: lease.hostInterface }, 'a port could not be worked over')
+      }
+  }
+
+  /** A route of the node to one of its containers went: it is made again where the container is still there. */
+  async restoreRoute(destination: string): Promise<void> {
+    const { kernel, ground } = this.#options
+    for (const lease of this.leases) {
+      const leased = lease.addresses.find(({ address }) => address === destination)
+      if (leased === undefined || lease.mode === 'chained' || this.#busy.has(leaseKey(lease))) continue
+      await kernel.applier.apply([planHostRoute(leased, deviceOf(lease, ground.bridge?.name ?? ''))])
+    }
   }
 
   async #exclusively<T>(attachment: Attachment, work: () => Promise<T>): Promise<T> {
@@ -219,71 +329,13 @@ export class Attachments {
       this.#busy.delete(key)
     }
   }
-
-  async #withPod<T>(netns: string, work: (pod: Pod) => Promise<T>): Promise<T> {
-    const fd = openPodNamespace(netns)
-    try {
-      const route = talkInside(fd, netns)
-      try {
-        return await work({ fd, route })
-      } finally {
-        route.close()
-      }
-    } finally {
-      closeSync(fd)
-    }
-  }
 }
 
-function attachedOf({ lease, subnets, mtu }: AttachmentPlan): Attached {
-  const addresses = lease.addresses.map(({ address }) => {
-    const family = familyOf(address)
-    if (family === undefined) throw new NetloomError('internal', `'${address}' is not an address`)
-    return { family, address, prefix: family.bits, gateway: gatewayFor(address, subnets) }
-  })
-  return {
-    hostInterface: lease.hostInterface,
-    hostMac: gatewayMac(subnets),
-    ifname: lease.ifname,
-    mac: lease.mac,
-    netns: lease.netns,
-    mtu,
-    addresses,
-    routes: addresses.map(({ family, gateway }) => ({ destination: parseCidr(family.everything), gateway })),
-  }
+/** An ADD, with all that it is about. */
+interface Call {
+  readonly request: CniRequest
+  readonly wanted: InterfaceConfig
+  /** What plugins before us answered. */
+  readonly previous: CniResult | undefined
+  readonly container: Container
 }
-
-/** Opens a pod's namespace; the node's own is refused, since the node's network would be taken for a pod's. */
-function openPodNamespace(netns: string): number {
-  let fd: number
-  try {
-    fd = openNamespace(netns)
-  } catch (error) {
-    throw new CniFailure(
-      CNI_CODE.UNKNOWN_CONTAINER,
-      `CNI_NETNS ${netns}: ${asNetloomError(error).message}`,
-      'CNI_NETNS',
-    )
-  }
-  const own = statSync('/proc/self/ns/net')
-  const other = fstatSync(fd)
-  if (other.ino !== own.ino || other.dev !== own.dev) return fd
-  closeSync(fd)
-  throw notThePods(netns, "the node's own namespace")
-}
-
-const notThePods = (netns: string, what: string): CniFailure =>
-  new CniFailure(CNI_CODE.INVALID_ENVIRONMENT, `CNI_NETNS ${netns} is ${what}`, 'CNI_NETNS')
-
-/** A conversation within an opened namespace. */
-function talkInside(fd: number, netns: string): Talk {
-  try {
-    return inNamespace(fd, () => new Talk(openSocket({ protocol: PROTOCOL.ROUTE, bufferBytes: 0 })))
-  } catch (error) {
-    if (error instanceof NetloomError && error.errno === EINVAL) throw notThePods(netns, 'not a network namespace')
-    throw error
-  }
-}
-
-/** What setns answers for a file that is none, or one of another kind. */
-const EINVAL = 22

@@ -52,8 +52,8 @@ export async function answerCni(raw: FrameBody, options: CniOptions): Promise<Cn
   try {
     const request = parseRequest(raw)
     const result = await VERBS[request.command](request, options)
-    const { command, containerId, ifname, pod } = request
-    log.info({ command, containerId, ifname, pod, ms: Math.round(performance.now() - started) }, 'CNI call')
+    const { command, containerId, ifname, args } = request
+    log.info({ command, containerId, ifname, pod: args.pod, ms: Math.round(performance.now() - started) }, 'CNI call')
     return { exit: 0, output: result === undefined ? '' : `${JSON.stringify(result)}\n` }
   } catch (error) {
     const answer = cniError(error, versionForErrors(raw))

@@ -1,8 +1,10 @@
-import { FAMILIES } from '../base/family.js'
+import { FAMILIES, type Family, IPV4, IPV6 } from '../base/family.js'
+import { NetloomError } from '../base/errors.js'
 import { keyBy } from '../base/diff.js'
-import { type Cidr, formatCidr } from '../base/ip.js'
+import { type Cidr, familyOf, formatCidr, type Ip, networkOf } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
-import { BRIDGE, MASQUERADE_TABLE, ROUTE_PROTOCOL } from '../base/names.js'
+import { BRIDGE, MASQUERADE_TABLE, POD_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../base/names.js'
+import { type Bridge, type Surroundings, uncovered } from '../cni/attach.js'
 import { type Element } from '../codec/nft/element.js'
 import { type Table } from '../codec/nft/table.js'
 import { type Address } from '../codec/rtnl/address.js'
@@ -19,9 +21,12 @@ import {
 } from '../kernel/observe.js'
 import { type Change, type ReadonlyStore } from '../kube/store.js'
 import { MASQUERADE, MASQUERADE_SETS, type MasqueradeActual, planMasquerade } from '../masquerade/plan.js'
+import { type Lease, type LeasedAddress } from '../model/lease.js'
 import { type Node } from '../model/node.js'
+import { gatewayMac } from '../model/podnetwork.js'
 import { planBridge, watchedSysctls } from '../routes/bridge.js'
 import { desiredRoutes, type PeerRoute, planPeerRoutes } from '../routes/peers.js'
+import { type Ground } from './ground.js'
 import { type Kernel } from './kernel.js'
 import { Reconciler } from './reconciler.js'
 
@@ -35,8 +40,14 @@ export interface NodeNetworkOptions {
   readonly log: Logger
   /** Told the pod networks of this node whenever they may have changed. */
   readonly onSubnets: (subnets: readonly Cidr[]) => void
-  /** Told the bridge when it is found or made, also anew. */
-  readonly onBridge: (bridge: { readonly name: string; readonly index: number }) => Promise<void>
+  /** All that are attached. */
+  readonly leases: () => Iterable<Lease>
+  /** Told when the bridge is found or made, also anew. */
+  readonly onBridge: (surroundings: Surroundings) => Promise<void>
+  /** Told when br_netfilter began or ceased to translate inside of bridges. */
+  readonly onRedirect: (surroundings: Surroundings) => Promise<void>
+  /** Told the destination of a route to a container that went. */
+  readonly onPodRoute: (destination: string) => Promise<void>
 }
 
 /** MTU of Ethernet, where the node's own link is not known. */
@@ -49,10 +60,11 @@ const GATHER_MS = 20
 const LINKS_MS = 500
 
 /** Keeps the node's bridge, its routes to the other nodes and its masquerade table as the Node objects want them. */
-export class NodeNetwork {
+export class NodeNetwork implements Ground {
   readonly reconciler: Reconciler
   readonly #options: NodeNetworkOptions
-  #bridge: { readonly name: string; readonly index: number } | undefined
+  #bridge: Bridge | undefined
+  #redirect = false
   /** Fingerprints of the bridge and the node's own link, by name, as the last run left them. */
   #links = new Map<string, string>()
   #timer: NodeJS.Timeout | undefined
@@ -69,7 +81,7 @@ export class NodeNetwork {
   }
 
   /** The bridge, when it stands. */
-  get bridge(): { readonly name: string; readonly index: number } | undefined {
+  get bridge(): Bridge | undefined {
     return this.#bridge
   }
 
@@ -80,6 +92,16 @@ export class NodeNetwork {
 
   get subnets(): readonly Cidr[] {
     return this.#subnets
+  }
+
+  get redirect(): boolean {
+    return this.#redirect
+  }
+
+  async leasesChanged(): Promise<void> {
+    await this.reconciler.now()
+    const { error } = this.reconciler
+    if (error !== undefined) throw new NetloomError('unavailable', `the node's network: ${error.message}`)
   }
 
   get routes(): readonly PeerRoute[] {
@@ -106,7 +128,9 @@ export class NodeNetwork {
       const { route } = this.#options.kernel
       const names = [...this.#links.keys()]
       const links = await Promise.all(names.map((name) => observeLink(route, name)))
-      if (names.some((name, i) => this.#links.get(name) !== fingerprint(links[i]))) this.reconciler.trigger()
+      const differs = names.some((name, i) => this.#links.get(name) !== fingerprint(links[i]))
+      const bridge = links[names.indexOf(BRIDGE)]
+      if (differs || callsIptables(bridge) !== this.#redirect) this.reconciler.trigger()
     } catch (error) {
       this.#options.log.debug({ err: error }, 'links could not be looked at')
     }
@@ -119,7 +143,17 @@ export class NodeNetwork {
 
   /** Something changed in the kernel: looked at only where it is ours, or the node's own address. */
   observed(event: NetworkEvent): void {
-    if (this.#concerns(event)) this.reconciler.trigger()
+    if (event.kind === 'route' && event.gone && event.route.protocol === POD_ROUTE_PROTOCOL)
+      void this.#restore(event.route.destination.address)
+    else if (this.#concerns(event)) this.reconciler.trigger()
+  }
+
+  async #restore(destination: string): Promise<void> {
+    try {
+      await this.#options.onPodRoute(destination)
+    } catch (error) {
+      this.#options.log.error({ err: error, destination }, 'a route to a container could not be restored')
+    }
   }
 
   #concerns(event: NetworkEvent): boolean {
@@ -175,11 +209,17 @@ export class NodeNetwork {
   }
 
   async #reconcileBridge(self: Node): Promise<void> {
-    const { kernel, onBridge } = this.#options
+    const { kernel, onBridge, onRedirect } = this.#options
     const addresses = await observeAddresses(kernel.route)
     const uplink = await this.#observeUplink(self, addresses)
     this.#mtu = uplink?.mtu ?? DEFAULT_MTU
-    const desired = { name: BRIDGE, subnets: self.podCIDRs, mtu: this.#mtu, uplink: uplink?.name }
+    const desired = {
+      name: BRIDGE,
+      subnets: self.podCIDRs,
+      gateways: this.#others().flatMap(({ lease, leased }) => (lease.mode === 'bridge' ? gatewayOf(leased) : [])),
+      mtu: this.#mtu,
+      uplink: uplink?.name,
+    }
     const actual = {
       link: await observeLink(kernel.route, BRIDGE),
       addresses,
@@ -192,10 +232,23 @@ export class NodeNetwork {
       [BRIDGE, fingerprint(link)],
       ...(uplink === undefined ? [] : ([[uplink.name, fingerprint(uplink)]] as const)),
     ])
-    if (link === undefined || link.index === this.#bridge?.index) return
-    const bridge = { name: BRIDGE, index: link.index }
-    await onBridge(bridge)
+    if (link === undefined) return
+    const bridge = { name: BRIDGE, index: link.index, mac: gatewayMac(self.podCIDRs) }
+    const redirect = callsIptables(link)
+    const surroundings = { bridge, covered: self.podCIDRs, redirect }
+    const [anew, redirected] = [link.index !== this.#bridge?.index, redirect !== this.#redirect]
+    if (anew) await onBridge(surroundings)
+    else if (redirected) await onRedirect(surroundings)
     this.#bridge = bridge
+    this.#redirect = redirect
+  }
+
+  /** Addresses of containers that are from no network of the node's own. */
+  #others(): { readonly lease: Lease; readonly leased: LeasedAddress }[] {
+    const covered = this.#subnets
+    return [...this.#options.leases()]
+      .filter(({ mode }) => mode !== 'chained')
+      .flatMap((lease) => uncovered(lease, { covered }).map((leased) => ({ lease, leased })))
   }
 
   /** The link that carries the node's own address: pods' packets leave by it, so they may be as large as it takes. */
@@ -218,8 +271,17 @@ export class NodeNetwork {
 
   async #reconcileMasquerade(self: Node, nodes: readonly Node[]): Promise<void> {
     const { kernel, masqueradeExceptions } = this.#options
-    const exceptions = [...nodes.flatMap(({ podCIDRs }) => podCIDRs), ...masqueradeExceptions]
-    const ops = planMasquerade({ sources: self.podCIDRs, exceptions }, await this.#observeMasquerade())
+    const others = this.#others()
+    const sources = [
+      ...self.podCIDRs,
+      ...others.filter(({ lease }) => lease.masquerade).map(({ leased }) => hostOf(leased)),
+    ]
+    const exceptions = [
+      ...nodes.flatMap(({ podCIDRs }) => podCIDRs),
+      ...others.map(({ leased }) => networkOf(familyOfAddress(leased.address), leased.address, leased.prefix)),
+      ...masqueradeExceptions,
+    ]
+    const ops = planMasquerade({ sources, exceptions }, await this.#observeMasquerade())
     await kernel.applier.apply(ops)
   }
 
@@ -237,3 +299,23 @@ export class NodeNetwork {
 /** What of a link matters here; its carrier comes and goes with the pods. */
 const fingerprint = (link: Link | undefined): string =>
   link === undefined ? '' : [link.index, link.up, link.mtu, link.mac].join(' ')
+
+/** Whether br_netfilter hands what passes a bridge to iptables, for all bridges or for this one. */
+function callsIptables(bridge: Link | undefined): boolean {
+  const own = bridge?.bridge
+  if (own?.nfCallIptables === true || own?.nfCallIp6tables === true) return true
+  return [...observeSysctls(BRIDGE_CALLS).values()].includes('1')
+}
+
+/** There while the module br_netfilter is loaded. */
+const BRIDGE_CALLS = ['net/bridge/bridge-nf-call-iptables', 'net/bridge/bridge-nf-call-ip6tables']
+
+const familyOfAddress = (address: string): Family => (familyOf(address) === IPV6 ? IPV6 : IPV4)
+
+const hostOf = ({ address }: LeasedAddress): Cidr => {
+  const family = familyOfAddress(address)
+  return { family, address, prefix: family.bits }
+}
+
+const gatewayOf = ({ gateway }: LeasedAddress): Ip[] =>
+  gateway === undefined ? [] : [{ family: familyOfAddress(gateway), address: gateway }]

@@ -37,8 +37,8 @@ export class Cursor {
     if (this.#parent === undefined) return String(this.key)
     const before = this.#parent.path
     if (typeof this.key === 'number') return `${before}[${this.key}]`
-    if (!/^[A-Za-z_]\w*$/.test(this.key)) return `${before}[${shorten(this.key)}]`
-    return before === '' ? this.key : `${before}.${this.key}`
+    if (before === '') return shorten(this.key)
+    return /^[A-Za-z_]\w*$/.test(this.key) ? `${before}.${this.key}` : `${before}[${shorten(this.key)}]`
   }
 
   /** An error about this place, to be thrown. */

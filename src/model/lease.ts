@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { IFB_PREFIX, VETH_PREFIX } from '../base/names.js'
-import { ipToBytes, parseIp } from '../base/ip.js'
+import { formatCidr, ipToBytes, parseCidr, parseIp } from '../base/ip.js'
 import { Cursor } from './cursor.js'
 import { type PortMapping, readPortMapping } from './portmapping.js'
 import { type Bandwidth, readBandwidth } from './bandwidth.js'
@@ -21,6 +21,24 @@ export interface LeasedAddress {
   readonly gateway?: string
 }
 
+/** A route in the container, by its interface. */
+export interface LeasedRoute {
+  /** ADDRESS/PREFIX, canonical. */
+  readonly destination: string
+  /** Without one the destination is on the link. */
+  readonly gateway?: string
+  /** Bytes. */
+  readonly mtu?: number
+  /** Bytes. */
+  readonly advmss?: number
+  /** The lower wins. */
+  readonly priority?: number
+  /** The main one unless given. */
+  readonly table?: number
+  /** RT_SCOPE_* of <linux/rtnetlink.h>. */
+  readonly scope?: number
+}
+
 /** What an attachment holds: its addresses and the links that lead to it; all that is needed to make it again. */
 export interface Lease {
   /** Name of the CNI network. */
@@ -37,6 +55,12 @@ export interface Lease {
   readonly hostInterface: string
   /** Of the interface in the container. */
   readonly mac: string
+  /** Of the interface, in bytes; 0 where another plugin made it and did not tell. */
+  readonly mtu: number
+  /** In the order in which they are made: the gateways first, through which the others lead. */
+  readonly routes: readonly LeasedRoute[]
+  /** What it sends to other networks takes the node's address, whatever network its own address is from. */
+  readonly masquerade: boolean
   /** The container sends with these addresses or not at all. */
   readonly spoofCheck: boolean
   readonly ports: readonly PortMapping[]
@@ -95,7 +119,10 @@ export function parseLease(value: unknown): Lease {
     addresses: readList(root.field('addresses'), readLeasedAddress),
     mode: root.field('mode').oneOf(MODES),
     hostInterface: text('hostInterface'),
-    mac: text('mac'),
+    mac: readMac(root.field('mac')),
+    mtu: root.field('mtu').integer(0, 0xffff),
+    routes: readList(root.field('routes'), readLeasedRoute),
+    masquerade: root.field('masquerade').boolean(),
     spoofCheck: root.field('spoofCheck').boolean(),
     ports: readList(root.field('ports'), readPortMapping),
     aliases: readList(root.field('aliases'), (place) => place.string()),
@@ -118,6 +145,32 @@ function readList<T>(place: Cursor, read: (place: Cursor) => T): readonly T[] {
 
 const optional = <K extends string, T>(name: K, value: T | undefined): { [P in K]?: T } =>
   value === undefined ? {} : ({ [name]: value } as { [P in K]?: T })
+
+/** A MAC address that a link can have: neither a group's nor none at all. In small letters. */
+export function readMac(place: Cursor): string {
+  const text = place.string().toLowerCase().replaceAll('-', ':')
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(text)) throw place.error(`${place.quoted} is not a MAC address`)
+  if (Number.parseInt(text.slice(0, 2), 16) & 1) throw place.error(`${place.quoted} is the address of a group`)
+  if (/^[0:]+$/.test(text)) throw place.error(`${place.quoted} is nobody's address`)
+  return text
+}
+
+function readLeasedRoute(place: Cursor): LeasedRoute {
+  const number = (name: string): number | undefined =>
+    place.field(name).optional((field) => field.integer(0, 0xffff_ffff))
+  return {
+    destination: formatCidr(place.field('destination').address(parseCidr)),
+    ...optional(
+      'gateway',
+      place.field('gateway').optional((field) => field.address(parseIp).address),
+    ),
+    ...optional('mtu', number('mtu')),
+    ...optional('advmss', number('advmss')),
+    ...optional('priority', number('priority')),
+    ...optional('table', number('table')),
+    ...optional('scope', number('scope')),
+  }
+}
 
 function readLeasedAddress(place: Cursor): LeasedAddress {
   const address = place.field('address').address(parseIp)

@@ -1,5 +1,5 @@
 import { IPV6 } from '../base/family.js'
-import { type Cidr, formatCidr } from '../base/ip.js'
+import { type Cidr, formatCidr, type Ip, type IpPrefix } from '../base/ip.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { ADDR_GEN_MODE } from '../codec/rtnl/constants.js'
 import { type Link } from '../codec/rtnl/link.js'
@@ -12,6 +12,8 @@ export interface BridgeDesired {
   readonly name: string
   /** The node's pod networks, one per family. */
   readonly subnets: readonly Cidr[]
+  /** Gateways of containers from other networks: each is the node's, alone and without its network. */
+  readonly gateways?: readonly Ip[]
   /** Bytes. */
   readonly mtu: number
   /** Name of the link that carries the node's own address, where it is known. */
@@ -68,7 +70,7 @@ export function planBridge(desired: BridgeDesired, { link, addresses, sysctls }:
     ...planLink(desired, link),
     ...planAddresses(
       name,
-      subnets,
+      gatewaysOf(desired),
       addresses.filter(({ index }) => index === link?.index),
     ),
     ...planUplink(desired, sysctls),
@@ -99,13 +101,17 @@ function planLink({ name, subnets, mtu }: BridgeDesired, link: Link | undefined)
   ]
 }
 
+const gatewaysOf = ({ subnets, gateways = [] }: BridgeDesired): IpPrefix[] => [
+  ...subnets.map((subnet) => ({ ...subnet, address: gatewayOf(subnet) })),
+  ...gateways.map(({ family, address }) => ({ family, address, prefix: family.bits })),
+]
+
 /**
  * The gateway's address in each network; addresses of networks that the node no longer has go, and go first: the kernel
  * takes further addresses of an IPv4 network away with its first, and keeps an IPv6 address only once, whatever its
  * prefix.
  */
-function planAddresses(device: string, subnets: readonly Cidr[], actual: readonly Address[]): Op[] {
-  const wanted = subnets.map((subnet) => ({ ...subnet, address: gatewayOf(subnet) }))
+function planAddresses(device: string, wanted: readonly IpPrefix[], actual: readonly Address[]): Op[] {
   const have = new Set(actual.map(formatCidr))
   const want = new Set(wanted.map(formatCidr))
   const linkLocal = (address: Address): boolean => address.family === IPV6 && address.address.startsWith('fe80:')

@@ -313,13 +313,13 @@ const DRIFTS: Readonly<Record<string, readonly [damage: () => void, says: RegExp
   'it left the bridge': [() => ip('link', 'set', hostLink('a'), 'nomaster'), /no port of bridge netloom0/],
   'the port is not isolated': [() => ip('link', 'set', hostLink('a'), 'type', 'bridge_slave', 'isolated', 'off'), /not isolated/],
   'the link is gone': [() => ip('link', 'delete', hostLink('a')), /node has no link/],
-  "the pod's end is down": [() => ip('-n', 'a', 'link', 'set', 'eth0', 'down'), /of the pod is down/],
+  "the pod's end is down": [() => ip('-n', 'a', 'link', 'set', 'eth0', 'down'), /of the container is down/],
   "the pod's end has another MAC address": [() => ip('-n', 'a', 'link', 'set', 'eth0', 'address', '02:00:00:00:00:09'), /MAC address 02:00:00:00:00:09/],
   'an address is missing': [() => ip('-n', 'a', 'address', 'delete', '10.244.1.2/32', 'dev', 'eth0'), /does not have address 10\.244\.1\.2/],
   'an IPv6 address is missing': [() => ip('-n', 'a', 'address', 'delete', 'fd00:244:1::2/128', 'dev', 'eth0'), /does not have address fd00:244:1::2/],
-  'the default route is gone': [() => ip('-n', 'a', 'route', 'delete', 'default'), /no default route through 10\.244\.1\.1/],
-  'the IPv6 default route is gone': [() => ip('-n', 'a', '-6', 'route', 'delete', 'default'), /no default route through fd00:244:1::1/],
-  'the route to the gateway is gone': [() => ip('-n', 'a', 'route', 'delete', '10.244.1.1'), /no route to its gateway 10\.244\.1\.1/],
+  'the default route is gone': [() => ip('-n', 'a', 'route', 'delete', 'default'), /no route to 0\.0\.0\.0\/0 through 10\.244\.1\.1/],
+  'the IPv6 default route is gone': [() => ip('-n', 'a', '-6', 'route', 'delete', 'default'), /no route to ::\/0 through fd00:244:1::1/],
+  'the route to the gateway is gone': [() => ip('-n', 'a', 'route', 'delete', '10.244.1.1'), /no route to 10\.244\.1\.1\/32/],
   'another link took its name': [
     () => {
       ip('-n', 'a', 'link', 'set', 'eth0', 'down')

@@ -1,5 +1,5 @@
 import { familyOf, networkOf } from '../../src/base/ip.js'
-import { type Lease, type LeasedAddress, macOf } from '../../src/model/lease.js'
+import { type Lease, type LeasedAddress, type LeasedRoute, macOf } from '../../src/model/lease.js'
 import { gatewayOf } from '../../src/model/podnetwork.js'
 import { IPV4, IPV6 } from '../../src/base/family.js'
 
@@ -8,6 +8,12 @@ export function leased(address: string): LeasedAddress {
   const family = familyOf(address) === IPV4 ? IPV4 : IPV6
   const prefix = family === IPV4 ? 24 : 64
   return { address, prefix, gateway: gatewayOf(networkOf(family, address, prefix)) }
+}
+
+/** The gateway on the link, and everything through it. */
+function routesOf({ address, gateway = '' }: LeasedAddress): LeasedRoute[] {
+  const family = familyOf(address) === IPV4 ? IPV4 : IPV6
+  return [{ destination: `${gateway}/${family.bits}` }, { destination: family.everything, gateway }]
 }
 
 export type LeaseFields = Partial<Omit<Lease, 'addresses'>> & { readonly addresses?: readonly string[] }
@@ -24,6 +30,9 @@ export function exampleLease({ addresses = ['10.1.0.2', 'fd00:1::2'], ...fields 
     mode: 'bridge',
     hostInterface: 'nlm-1',
     mac: macOf(first),
+    mtu: 1450,
+    routes: addresses.map(leased).flatMap(routesOf),
+    masquerade: true,
     spoofCheck: true,
     ports: [],
     aliases: [],

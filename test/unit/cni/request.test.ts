@@ -18,19 +18,17 @@ const ADD: RawRequest = {
 const raw = (fields: RawRequest = {}): RawRequest => ({ ...ADD, ...fields })
 
 t.test('a call is read with all that it says', async (t) => {
-  t.same(parseRequest(raw({ config: config({ mtu: 1400, dns: { nameservers: ['10.96.0.10'] } }) })), {
-    command: 'ADD',
-    containerId: 'c-1',
-    netns: '/run/netns/a',
-    ifname: 'eth0',
-    pod: 'shop/web-1',
-    config: {
-      cniVersion: '1.1.0',
-      name: 'pods',
-      mtu: 1400,
-      dns: { nameservers: ['10.96.0.10'] },
-      validAttachments: undefined,
-    },
+  const bytes = config({ mtu: 1400, ipam: { type: 'host-local' } })
+  const { command, containerId, netns, ifname, args, environment, config: read } = parseRequest(raw({ config: bytes }))
+  t.same([command, containerId, netns, ifname], ['ADD', 'c-1', '/run/netns/a', 'eth0'])
+  t.match(args, { pod: 'shop/web-1', podUid: '7' })
+  t.match(read, { cniVersion: '1.1.0', name: 'pods', delegate: 'host-local', bytes })
+  t.strictSame(environment, {
+    CNI_COMMAND: 'ADD',
+    CNI_CONTAINERID: 'c-1',
+    CNI_NETNS: '/run/netns/a',
+    CNI_IFNAME: 'eth0',
+    CNI_ARGS: ADD.args,
   })
   t.same(attachmentOf(parseRequest(raw())), { network: 'pods', containerId: 'c-1', ifname: 'eth0' })
 })
@@ -59,6 +57,7 @@ t.test('every verb is read with the variables that the specification gives it, a
 })
 
 const VARIABLES: Readonly<Record<string, readonly [fields: RawRequest, variable: string]>> = {
+  'a pair of CNI_ARGS that is none': [{ args: 'x' }, 'CNI_ARGS'],
   'no command': [{ command: undefined }, 'CNI_COMMAND'],
   'an unknown command': [{ command: 'add' }, 'CNI_COMMAND'],
   'a command that every object has': [{ command: 'constructor' }, 'CNI_COMMAND'],
@@ -92,9 +91,6 @@ for (const [name, [fields, variable]] of Object.entries(VARIABLES))
     })
   })
 
-const GC = { command: 'GC', containerId: undefined, netns: undefined, ifname: undefined }
-const KEY = 'cni.dev/valid-attachments'
-
 const KEYS: Readonly<Record<string, readonly [fields: RawRequest, code: CniCode, field: string | undefined]>> = {
   'nothing on standard input': [{ config: undefined }, CNI_CODE.DECODE, undefined],
   'an empty standard input': [{ config: new Uint8Array() }, CNI_CODE.DECODE, undefined],
@@ -111,20 +107,6 @@ const KEYS: Readonly<Record<string, readonly [fields: RawRequest, code: CniCode,
   'an empty name': [{ config: config({ name: '' }) }, CNI_CODE.INVALID_CONFIG, 'name'],
   'a name with a slash': [{ config: config({ name: 'a/b' }) }, CNI_CODE.INVALID_CONFIG, 'name'],
   'a name with a space, by which keys of leases are parted': [{ config: config({ name: 'a b' }) }, CNI_CODE.INVALID_CONFIG, 'name'],
-  'an MTU below that of IPv6': [{ config: config({ mtu: 1279 }) }, CNI_CODE.INVALID_CONFIG, 'mtu'],
-  'an MTU above what a packet can be': [{ config: config({ mtu: 65_536 }) }, CNI_CODE.INVALID_CONFIG, 'mtu'],
-  'an MTU in quotes': [{ config: config({ mtu: '1400' }) }, CNI_CODE.INVALID_CONFIG, 'mtu'],
-  'half an MTU': [{ config: config({ mtu: 1400.5 }) }, CNI_CODE.INVALID_CONFIG, 'mtu'],
-  'a negative MTU': [{ config: config({ mtu: -1 }) }, CNI_CODE.INVALID_CONFIG, 'mtu'],
-  'dns that is a list': [{ config: config({ dns: [] }) }, CNI_CODE.INVALID_CONFIG, 'dns'],
-  'GC without the list of what is valid, which would delete everything': [{ ...GC, config: config() }, CNI_CODE.INVALID_CONFIG, KEY],
-  'GC with a map': [{ ...GC, config: config({ [KEY]: {} }) }, CNI_CODE.INVALID_CONFIG, KEY],
-  'GC with an entry that has no interface': [
-    { ...GC, config: config({ [KEY]: [{ containerID: 'a', ifname: 'eth0' }, { containerID: 'b' }] }) },
-    CNI_CODE.INVALID_CONFIG,
-    `${KEY}[1]`,
-  ],
-  'GC with a null': [{ ...GC, config: config({ [KEY]: [null] }) }, CNI_CODE.INVALID_CONFIG, `${KEY}[0]`],
 } // prettier-ignore
 
 for (const [name, [fields, code, field]] of Object.entries(KEYS))
@@ -154,37 +136,31 @@ t.test('every version is read', async (t) => {
     t.equal(parseRequest(raw({ config: config({ cniVersion }) })).config.cniVersion, cniVersion)
 })
 
-t.test('an MTU that is left out, 0 or "auto" follows the node, others are taken as they are', async (t) => {
-  for (const mtu of [undefined, 0, 'auto']) t.equal(parseRequest(raw({ config: config({ mtu }) })).config.mtu, 'auto')
-  for (const mtu of [1280, 9000, 65_535]) t.equal(parseRequest(raw({ config: config({ mtu }) })).config.mtu, mtu)
-})
+const LATER: readonly (readonly [command: string, version: string, allowed: boolean])[] = [
+  ['CHECK', '0.3.1', false],
+  ['CHECK', '0.4.0', true],
+  ['GC', '1.0.0', false],
+  ['GC', '1.1.0', true],
+  ['STATUS', '1.0.0', false],
+  ['STATUS', '1.1.0', true],
+]
 
-t.test('GC is told what is still valid', async (t) => {
-  const list = [{ containerID: 'a', ifname: 'eth0', more: 1 }]
-  t.same(parseRequest(raw({ ...GC, config: config({ [KEY]: list }) })).config.validAttachments, [
-    { containerId: 'a', ifname: 'eth0' },
-  ])
-  t.equal(
-    parseRequest(raw({ config: config({ [KEY]: 'broken' }) })).config.validAttachments,
-    undefined,
-    'others ignore it',
-  )
-})
+for (const [command, cniVersion, allowed] of LATER)
+  t.test(`${command} with cniVersion ${cniVersion} is ${allowed ? 'read' : 'refused with code 1'}`, async (t) => {
+    const error = failure(() => parseRequest(raw({ command, config: config({ cniVersion }) })))
+    t.equal(error?.cniCode, allowed ? undefined : CNI_CODE.INCOMPATIBLE_VERSION)
+    t.equal(error?.field, allowed ? undefined : 'cniVersion')
+  })
 
-const ARGS: Readonly<Record<string, string | undefined>> = {
-  'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web': 'shop/web',
-  'K8S_POD_NAME=web;X=1=2;K8S_POD_NAMESPACE=shop': 'shop/web',
-  'K8S_POD_NAME=web': undefined,
-  'K8S_POD_NAMESPACE=;K8S_POD_NAME=web': undefined,
-  'K8S_POD_NAMESPACE=shop;K8S_POD_NAME=': undefined,
-  'K8S_POD_NAMESPACE;K8S_POD_NAME': undefined,
-  ';;=;': undefined,
-  '': undefined,
-}
-
-t.test('the pod is known where the runtime tells its namespace and name', async (t) => {
-  for (const [args, pod] of Object.entries(ARGS)) t.equal(parseRequest(raw({ args })).pod, pod, args)
-  t.equal(parseRequest(raw({ args: undefined })).pod, undefined)
+t.test('what is wrong in CNI_ARGS keeps nothing from being removed', async (t) => {
+  const args = 'Stranger=1'
+  t.equal(failure(() => parseRequest(raw({ args })))?.field, 'CNI_ARGS')
+  for (const command of ['DEL', 'GC', 'STATUS'])
+    t.equal(
+      failure(() => parseRequest(raw({ command, args }))),
+      undefined,
+      command,
+    )
 })
 
 t.test('DEL and CHECK go by container, network and interface; DEL needs no namespace any more', async (t) => {

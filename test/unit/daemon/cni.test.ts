@@ -26,7 +26,7 @@ class Remembering {
   gc = (request: CniRequest): Promise<void> => this.#call('gc', request)
 }
 
-const CONFIG = { cniVersion: '1.0.0', name: 'pods', type: 'netloom', 'cni.dev/valid-attachments': [] }
+const CONFIG = { cniVersion: '1.1.0', name: 'pods', type: 'netloom', 'cni.dev/valid-attachments': [] }
 
 const body = (command: string, config: object = CONFIG) => ({
   method: 'cni',
@@ -51,7 +51,7 @@ t.test('ADD prints its result on one line, with exit code 0', async (t) => {
   const { attachments, options } = world()
   const { exit, output } = await answerCni(body('ADD'), options)
   t.equal(exit, 0)
-  t.same(JSON.parse(output), { cniVersion: '1.0.0', ips: [] })
+  t.same(JSON.parse(output), { cniVersion: '1.1.0', ips: [] })
   t.match(output, /^[^\n]*\n$/)
   t.same(attachments.calls, ['add c1'])
 })
@@ -66,7 +66,7 @@ t.test('DEL, CHECK, GC and STATUS print nothing where all is well', async (t) =>
 
 t.test('VERSION tells all versions', async (t) => {
   const { output } = await answerCni(body('VERSION'), world('not ready').options)
-  t.same(JSON.parse(output), { cniVersion: '1.0.0', supportedVersions: CNI_VERSIONS })
+  t.same(JSON.parse(output), { cniVersion: '1.1.0', supportedVersions: CNI_VERSIONS })
 })
 
 t.test('before the agent is ready the runtime is told to come again, and nothing is touched', async (t) => {
@@ -74,7 +74,7 @@ t.test('before the agent is ready the runtime is told to come again, and nothing
     const { attachments, options } = world('no Node object named n1')
     const { exit, output } = await answerCni(body(verb), options)
     t.equal(exit, 1)
-    t.match(JSON.parse(output), { cniVersion: '1.0.0', code, details: 'no Node object named n1' }, verb)
+    t.match(JSON.parse(output), { cniVersion: '1.1.0', code, details: 'no Node object named n1' }, verb)
     t.same(attachments.calls, [])
   }
 })
@@ -85,7 +85,7 @@ t.test('an error is printed with its code, in the version of the configuration',
   const { exit, output } = await answerCni(body('ADD'), options)
   t.equal(exit, 1)
   t.strictSame(JSON.parse(output), {
-    cniVersion: '1.0.0',
+    cniVersion: '1.1.0',
     code: 102,
     msg: 'no free address',
     details: 'no free address in 10.1.0.0/24',

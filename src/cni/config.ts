@@ -1,0 +1,301 @@
+import { NetloomError } from '../base/errors.js'
+import { formatCidr, parseCidr, parseIp, parseIpPrefix } from '../base/ip.js'
+import { MAX_U32 } from '../codec/rtnl/fields.js'
+import { RT_SCOPE } from '../codec/rtnl/constants.js'
+import { type Bandwidth, readBandwidthKeys } from '../model/bandwidth.js'
+import { Cursor } from '../model/cursor.js'
+import { type LeasedRoute, readMac } from '../model/lease.js'
+import { refuseTwins } from '../model/port.js'
+import { type PortMapping, readPortMapping } from '../model/portmapping.js'
+import { CNI_CODE, CniFailure } from './error.js'
+import { CNI_VERSIONS, type CniVersion, isCniVersion } from './version.js'
+
+/** The network configuration on standard input (CNI specification, "Section 1" and "Section 2"). */
+export interface NetworkConfig {
+  readonly cniVersion: CniVersion
+  /** Of the network. */
+  readonly name: string
+  /** `ipam.type` where it is a plugin of somebody else's; undefined where the addresses are ours to give. */
+  readonly delegate: string | undefined
+  /** The whole, for what only some verbs look at. */
+  readonly root: Cursor
+  /** The same as it came, for a plugin that is called by ours. */
+  readonly bytes: Uint8Array
+}
+
+/** What ADD is asked for, and CHECK holds against what there is. */
+export interface InterfaceConfig {
+  readonly mode: 'bridge' | 'ptp'
+  /** Bytes; `auto` follows the node's own link. */
+  readonly mtu: number | 'auto'
+  /** Undefined where nobody says: on for the interfaces that we make. */
+  readonly spoofCheck: boolean | undefined
+  /** What leaves for elsewhere takes the node's address, where the network is not one of the node's own. */
+  readonly masquerade: boolean
+  /** Everything goes by this interface. Undefined where nobody says: so for addresses of ours. */
+  readonly defaultRoute: boolean | undefined
+  readonly routes: readonly LeasedRoute[]
+  /** Paths below /proc/sys, in the container's namespace. */
+  readonly sysctls: ReadonlyMap<string, string>
+  readonly mac: string | undefined
+  /** Addresses that were asked for, and where. */
+  readonly requested: readonly RequestedAddress[]
+  readonly ports: readonly PortMapping[]
+  readonly bandwidth: Bandwidth | undefined
+  readonly aliases: readonly string[]
+  readonly dns: Readonly<Record<string, unknown>>
+  /** `ipam`, and capability `ipRanges`: read by whoever gives the addresses. */
+  readonly ipam: Cursor
+  readonly ipRanges: Cursor
+  readonly prevResult: Cursor
+}
+
+export interface RequestedAddress {
+  /** Canonical. */
+  readonly address: string
+  readonly prefix?: number
+  /** Where it was asked for: `runtimeConfig.ips[0]`, `CNI_ARGS`. */
+  readonly field: string
+}
+
+/** CNI specification: "must start with an alphanumeric character, optionally followed by ...". */
+export const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
+
+/** `ipam.type` of addresses that are ours to give. */
+const OWN_IPAM = 'netloom'
+
+/**
+ * Reads what every verb needs.
+ * @throws CniFailure with the code of the specification, naming the key
+ */
+export function parseConfig(bytes: unknown): NetworkConfig {
+  const root = new Cursor(parseJson(bytes))
+  return named(() => {
+    const cniVersion = versionOf(root.field('cniVersion'))
+    const name = root.field('name')
+    if (!IDENTIFIER.test(name.string()))
+      throw name.error(`${name.quoted} has characters that a network's name may not have`)
+    return { cniVersion, name: name.string(), delegate: delegateOf(root), root, bytes: bytes as Uint8Array }
+  })
+}
+
+/**
+ * Reads what an interface is to be.
+ * @throws CniFailure `7`, naming the key; `2` for what is not supported
+ */
+export function readInterface({ root, delegate }: NetworkConfig): InterfaceConfig {
+  return named(() => readFields(root, delegate))
+}
+
+function readFields(root: Cursor, delegate: string | undefined): InterfaceConfig {
+  const runtime = root.field('runtimeConfig')
+  refuseInfiniband(runtime)
+  return {
+    mode: root.field('mode').oneOf(['bridge', 'ptp'], 'bridge'),
+    mtu: mtuOf(root.field('mtu')),
+    spoofCheck: root.field('spoofCheck').optional((place) => place.boolean()),
+    masquerade: root.field('ipMasq').optional((place) => place.boolean()) ?? true,
+    defaultRoute: root.field('isDefaultGateway').optional((place) => place.boolean()),
+    routes: [
+      ...root.field('routes').list(readRoute),
+      ...(delegate === undefined ? root.field('ipam').field('routes').list(readRoute) : []),
+    ],
+    sysctls: sysctlsOf(root.field('sysctl')),
+    mac: macOf(root),
+    requested: [...requestedIn(runtime.field('ips')), ...requestedIn(root.field('args').field('cni').field('ips'))],
+    ports: portsOf(runtime.field('portMappings')),
+    bandwidth: readBandwidthKeys(runtime.field('bandwidth')) ?? readBandwidthKeys(root.field('bandwidth')),
+    aliases: aliasesOf(runtime.field('aliases')),
+    dns: { ...dnsOf(root.field('dns')), ...dnsOf(runtime.field('dns')) },
+    ipam: root.field('ipam'),
+    ipRanges: runtime.field('ipRanges'),
+    prevResult: root.field('prevResult'),
+  }
+}
+
+export interface ValidAttachment {
+  readonly containerId: string
+  readonly ifname: string
+}
+
+/**
+ * What the runtime still has (CNI specification 1.1.0, "GC"). It must be there: without it everything would be garbage.
+ * @throws CniFailure naming the key
+ */
+export function readValidAttachments({ root }: NetworkConfig): readonly ValidAttachment[] {
+  return named(() => {
+    const list = root.field('cni.dev/valid-attachments')
+    if (list.absent) throw list.error('is missing')
+    return list.list((entry) => ({
+      containerId: entry.field('containerID').string(),
+      ifname: entry.field('ifname').string(),
+    }))
+  })
+}
+
+/** Errors about a field are errors about the configuration. */
+export function named<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof CniFailure || !(error instanceof NetloomError) || error.code !== 'invalid') throw error
+    throw new CniFailure(CNI_CODE.INVALID_CONFIG, error.message, error.field)
+  }
+}
+
+function parseJson(bytes: unknown): unknown {
+  const problem = (message: string): CniFailure => new CniFailure(CNI_CODE.DECODE, `network configuration: ${message}`)
+  if (!(bytes instanceof Uint8Array) || bytes.length === 0) throw problem('nothing on standard input')
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw problem(error instanceof Error ? error.message : String(error))
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw problem('is not a JSON object')
+  return value
+}
+
+function versionOf(place: Cursor): CniVersion {
+  if (place.absent) throw place.error('is missing')
+  const version = place.value
+  if (typeof version === 'string' && isCniVersion(version)) return version
+  const message = `cniVersion: ${place.quoted} is none of ${CNI_VERSIONS.join(', ')}`
+  throw new CniFailure(CNI_CODE.INCOMPATIBLE_VERSION, message, 'cniVersion')
+}
+
+/** Found in a folder of CNI_PATH by its name, so it must be one. */
+function delegateOf(root: Cursor): string | undefined {
+  const type = root.field('ipam').field('type')
+  if (type.absent || type.value === OWN_IPAM) return undefined
+  if (!IDENTIFIER.test(type.string())) throw type.error(`${type.quoted} is not the name of a plugin`)
+  return type.string()
+}
+
+/** The smallest MTU is that of IPv6 (RFC 8200, section 5), the largest what an IP packet's length field can say. */
+const MTU = { min: 1280, max: 65_535 }
+
+function mtuOf(place: Cursor): number | 'auto' {
+  if (place.absent || place.value === 'auto' || place.value === 0) return 'auto'
+  if (typeof place.value !== 'number') throw place.error(`${place.quoted} is neither "auto" nor a number`)
+  return place.integer(MTU.min, MTU.max)
+}
+
+/** A later one of a runtime goes before one of the network's author. */
+function macOf(root: Cursor): string | undefined {
+  const places = [root.field('runtimeConfig'), root.field('args').field('cni'), root]
+  const asked = places.map((place) => place.field('mac')).find((place) => !place.absent && place.value !== '')
+  return asked === undefined ? undefined : readMac(asked)
+}
+
+const requestedIn = (list: Cursor): readonly RequestedAddress[] => list.list(readRequested)
+
+function readRequested(place: Cursor): RequestedAddress {
+  const withPrefix = place.string().includes('/')
+  const field = place.path
+  if (!withPrefix) return { address: place.address(parseIp).address, field }
+  const { address, prefix } = place.address(parseIpPrefix)
+  return { address, prefix, field }
+}
+
+function portsOf(list: Cursor): readonly PortMapping[] {
+  const ports = list.list(readPortMapping)
+  refuseTwins(list, ports, ({ hostPort, protocol, hostIP }) => `${hostIP ?? '*'} ${protocol} ${hostPort}`)
+  return ports
+}
+
+function aliasesOf(list: Cursor): readonly string[] {
+  return list.list((place) => {
+    if (!/^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/.test(place.string()))
+      throw place.error(`${place.quoted} is not a name of a host`)
+    return place.string()
+  })
+}
+
+/** CNI specification, "dns"; the capability of that name calls two of the keys otherwise (CNI conventions). */
+const DNS_KEYS = {
+  nameservers: 'nameservers',
+  servers: 'nameservers',
+  search: 'search',
+  searches: 'search',
+  options: 'options',
+} as const
+
+function dnsOf(place: Cursor): InterfaceConfig['dns'] {
+  const domain = place.field('domain').optional((field) => field.string())
+  const dns: Record<string, unknown> = domain === undefined ? {} : { domain }
+  for (const [key, name] of Object.entries(DNS_KEYS)) {
+    const list = place.field(key).list((item) => item.string())
+    if (list.length > 0) dns[name] = list
+  }
+  return dns
+}
+
+/** CNI specification 1.1.0: the keys of a route in `ipam.routes` and in a result. */
+function readRoute(place: Cursor): LeasedRoute {
+  const destination = place.field('dst').address(parseCidr)
+  const gateway = place.field('gw').optional((field) => {
+    const { family, address } = field.address(parseIp)
+    if (family !== destination.family) throw field.error(`${field.quoted} is of another family than ${place.path}.dst`)
+    return address
+  })
+  const number = (key: string, least = 1): number | undefined =>
+    place.field(key).optional((field) => field.integer(least, MAX_U32))
+  return {
+    destination: formatCidr(destination),
+    ...present({
+      gateway,
+      mtu: number('mtu'),
+      advmss: number('advmss'),
+      priority: number('priority', 0),
+      table: number('table'),
+      scope: place.field('scope').optional((field) => field.integer(0, RT_SCOPE.NOWHERE)),
+    }),
+  }
+}
+
+/** Without what is undefined. */
+const present = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }
+
+/** Where a key names the interface: `net.ipv4.conf.IFNAME.arp_filter`. */
+export const IFNAME_TOKEN = 'IFNAME'
+
+/**
+ * `sysctl` as with the reference plugin `tuning`: names with dots, or with slashes where a name has dots of its own. Only
+ * what belongs to the network namespace can be set.
+ */
+function sysctlsOf(place: Cursor): ReadonlyMap<string, string> {
+  const sysctls = new Map<string, string>()
+  for (const field of place.fields()) {
+    const key = String(field.key)
+    const path = key.includes('/') ? key : key.replaceAll('.', '/')
+    if (!/^net\/[\w./:-]+$/.test(path) || path.split('/').some((part) => part === '' || part === '..' || part === '.'))
+      throw field.error('is not a setting of the network')
+    const value = typeof field.value === 'number' ? String(field.value) : field.string()
+    if (value === '' || /[\0\n]/.test(value)) throw field.error(`${field.quoted} is not a value`)
+    sysctls.set(path, value)
+  }
+  return sysctls
+}
+
+/** CNI specification, "Error" 2: the details name the key and its value. */
+function refuseInfiniband(runtime: Cursor): void {
+  const place = runtime.field('infinibandGUID')
+  if (place.absent) return
+  const message = `${place.path}: ${place.quoted} is not supported, a veth has no InfiniBand GUID`
+  throw new CniFailure(CNI_CODE.UNSUPPORTED_FIELD, message, place.path)
+}
+
+/** Addresses of CNI_ARGS. @throws CniFailure */
+export function requestedByArgs(ips: readonly string[]): readonly RequestedAddress[] {
+  const list = new Cursor({ CNI_ARGS: ips }).field('CNI_ARGS')
+  try {
+    return list.list(readRequested).map((address) => ({ ...address, field: 'CNI_ARGS' }))
+  } catch (error) {
+    if (!(error instanceof NetloomError)) throw error
+    throw new CniFailure(CNI_CODE.INVALID_ENVIRONMENT, error.message, 'CNI_ARGS')
+  }
+}
