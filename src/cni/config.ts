@@ -1,13 +1,13 @@
 import { NetloomError } from '../base/errors.js'
-import { formatCidr, parseCidr, parseIp, parseIpPrefix } from '../base/ip.js'
-import { MAX_U32 } from '../codec/rtnl/fields.js'
-import { RT_SCOPE } from '../codec/rtnl/constants.js'
+import { parseIp, parseIpPrefix } from '../base/ip.js'
 import { type Bandwidth, readBandwidthKeys } from '../model/bandwidth.js'
 import { Cursor } from '../model/cursor.js'
 import { type LeasedRoute, readMac } from '../model/lease.js'
 import { refuseTwins } from '../model/port.js'
 import { type PortMapping, readPortMapping } from '../model/portmapping.js'
 import { CNI_CODE, CniFailure } from './error.js'
+import { type Dns, readDns, readRoute } from './result.js'
+import { leasedRoute } from './routes.js'
 import { CNI_VERSIONS, type CniVersion, isCniVersion } from './version.js'
 
 /** The network configuration on standard input (CNI specification, "Section 1" and "Section 2"). */
@@ -43,7 +43,7 @@ export interface InterfaceConfig {
   readonly ports: readonly PortMapping[]
   readonly bandwidth: Bandwidth | undefined
   readonly aliases: readonly string[]
-  readonly dns: Readonly<Record<string, unknown>>
+  readonly dns: Dns
   /** `ipam`, and capability `ipRanges`: read by whoever gives the addresses. */
   readonly ipam: Cursor
   readonly ipRanges: Cursor
@@ -99,14 +99,14 @@ function readFields(root: Cursor, delegate: string | undefined): InterfaceConfig
     routes: [
       ...root.field('routes').list(readRoute),
       ...(delegate === undefined ? root.field('ipam').field('routes').list(readRoute) : []),
-    ],
+    ].map(leasedRoute),
     sysctls: sysctlsOf(root.field('sysctl')),
     mac: macOf(root),
     requested: [...requestedIn(runtime.field('ips')), ...requestedIn(root.field('args').field('cni').field('ips'))],
     ports: portsOf(runtime.field('portMappings')),
     bandwidth: readBandwidthKeys(runtime.field('bandwidth')) ?? readBandwidthKeys(root.field('bandwidth')),
     aliases: aliasesOf(runtime.field('aliases')),
-    dns: { ...dnsOf(root.field('dns')), ...dnsOf(runtime.field('dns')) },
+    dns: { ...readDns(root.field('dns')), ...runtimeDns(runtime.field('dns')) },
     ipam: root.field('ipam'),
     ipRanges: runtime.field('ipRanges'),
     prevResult: root.field('prevResult'),
@@ -212,53 +212,15 @@ function aliasesOf(list: Cursor): readonly string[] {
   })
 }
 
-/** CNI specification, "dns"; the capability of that name calls two of the keys otherwise (CNI conventions). */
-const DNS_KEYS = {
-  nameservers: 'nameservers',
-  servers: 'nameservers',
-  search: 'search',
-  searches: 'search',
-  options: 'options',
-} as const
-
-function dnsOf(place: Cursor): InterfaceConfig['dns'] {
-  const domain = place.field('domain').optional((field) => field.string())
-  const dns: Record<string, unknown> = domain === undefined ? {} : { domain }
-  for (const [key, name] of Object.entries(DNS_KEYS)) {
-    const list = place.field(key).list((item) => item.string())
-    if (list.length > 0) dns[name] = list
-  }
-  return dns
-}
-
-/** CNI specification 1.1.0: the keys of a route in `ipam.routes` and in a result. */
-function readRoute(place: Cursor): LeasedRoute {
-  const destination = place.field('dst').address(parseCidr)
-  const gateway = place.field('gw').optional((field) => {
-    const { family, address } = field.address(parseIp)
-    if (family !== destination.family) throw field.error(`${field.quoted} is of another family than ${place.path}.dst`)
-    return address
-  })
-  const number = (key: string, least = 1): number | undefined =>
-    place.field(key).optional((field) => field.integer(least, MAX_U32))
-  return {
-    destination: formatCidr(destination),
-    ...present({
-      gateway,
-      mtu: number('mtu'),
-      advmss: number('advmss'),
-      priority: number('priority', 0),
-      table: number('table'),
-      scope: place.field('scope').optional((field) => field.integer(0, RT_SCOPE.NOWHERE)),
+/** The capability of that name calls two of the keys otherwise than the specification does (CNI conventions, "dns"). */
+const runtimeDns = (place: Cursor): Dns =>
+  readDns(
+    place.with({
+      nameservers: place.field('servers').value,
+      search: place.field('searches').value,
+      options: place.field('options').value,
     }),
-  }
-}
-
-/** Without what is undefined. */
-const present = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>
-  }
+  )
 
 /** Where a key names the interface: `net.ipv4.conf.IFNAME.arp_filter`. */
 export const IFNAME_TOKEN = 'IFNAME'

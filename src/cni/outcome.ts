@@ -1,11 +1,11 @@
-import { formatCidr, networkOf, parseCidr } from '../base/ip.js'
+import { networkOf, parseCidr } from '../base/ip.js'
 import { type Lease, type LeasedAddress, type LeasedRoute, macOf } from '../model/lease.js'
 import { gatewayOf } from '../model/podnetwork.js'
 import { type Bridge, linkMac } from './attach.js'
 import { type InterfaceConfig } from './config.js'
 import { CNI_CODE, CniFailure } from './error.js'
 import { attachmentOf, type CniRequest } from './request.js'
-import { type CniResult, type ResultIp, type ResultRoute } from './result.js'
+import { type CniResult, type Dns, type ResultIp, type ResultRoute } from './result.js'
 import { familyOrThrow } from './routes.js'
 
 /** Between leases and results: what other plugins tell us, and what we tell the runtime. */
@@ -81,16 +81,12 @@ function firstOf(type: string, { address: { family, address, prefix } }: ResultI
   throw new CniFailure(CNI_CODE.INVALID_CONFIG, `ipam ${type}: ips[${at}] has no gateway`, `ips[${at}].gateway`)
 }
 
-/** Routes of another plugin's IPAM as we make them. */
-export const leasedRoutes = ({ routes }: CniResult): LeasedRoute[] =>
-  routes.map(({ destination, ...rest }) => ({ destination: formatCidr(destination), ...rest }))
-
 /** Unless somebody asked for another one: that of the first address. */
 export const macFor = ([first]: readonly LeasedAddress[]): string => macOf(first?.address ?? '')
 
 export interface Told {
   readonly bridge: Bridge | undefined
-  readonly dns: Readonly<Record<string, unknown>>
+  readonly dns: Dns
   /** Of plugins before us, which made other interfaces. */
   readonly previous: CniResult | undefined
 }

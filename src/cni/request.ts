@@ -1,6 +1,6 @@
 import { type CniArgs, parseArgs } from './args.js'
 import { IDENTIFIER, type NetworkConfig, parseConfig } from './config.js'
-import { atLeast, type CniVersion, isCniVersion, LATEST_VERSION } from './version.js'
+import { atLeast, isCniVersion, LATEST_VERSION, VERB_SINCE } from './version.js'
 import { CNI_CODE, CniFailure } from './error.js'
 import { type Attachment } from '../model/lease.js'
 
@@ -41,9 +41,6 @@ const NEEDED: Readonly<Record<Command, readonly ('containerId' | 'netns' | 'ifna
   VERSION: [],
 }
 
-/** The version of the specification that a verb came with. */
-const SINCE: Readonly<Partial<Record<Command, CniVersion>>> = { CHECK: '0.4.0', GC: '1.1.0', STATUS: '1.1.0' }
-
 const VARIABLE = {
   command: 'CNI_COMMAND',
   containerId: 'CNI_CONTAINERID',
@@ -77,8 +74,8 @@ export function parseRequest(raw: RawRequest): CniRequest {
 
 /** A runtime does not call a verb that its configuration's version does not have; if it does, that is what is wrong. */
 function refuseLaterVerb(command: Command, { cniVersion }: NetworkConfig): void {
-  const since = SINCE[command]
-  if (since === undefined || atLeast(cniVersion, since)) return
+  const since = VERB_SINCE[command]
+  if (atLeast(cniVersion, since)) return
   const message = `cniVersion: ${cniVersion} has no ${command}, which came with ${since}`
   throw new CniFailure(CNI_CODE.INCOMPATIBLE_VERSION, message, 'cniVersion')
 }

@@ -2,6 +2,7 @@ import { type Family } from '../base/family.js'
 import { familyOf, formatCidr, ipToBigInt, networkOf, parseCidr } from '../base/ip.js'
 import { type LeasedAddress, type LeasedRoute } from '../model/lease.js'
 import { NetloomError } from '../base/errors.js'
+import { type ResultRoute } from './result.js'
 
 export interface RouteWishes {
   readonly addresses: readonly LeasedAddress[]
@@ -33,6 +34,12 @@ function addressRoutes(leased: LeasedAddress, { routes, defaultRoute, further }:
   const network = networkOf(family, address, prefix)
   return prefix === family.bits ? [onLink] : [onLink, { destination: formatCidr(network), gateway, ...priority }]
 }
+
+/** A route as it was asked for, or as another plugin's IPAM told it. */
+export const leasedRoute = ({ destination, ...rest }: ResultRoute): LeasedRoute => ({
+  destination: formatCidr(destination),
+  ...rest,
+})
 
 /** One without a gateway leads through that of its family; one of a family that the container has not is left out. */
 function askedRoute(route: LeasedRoute, { addresses }: RouteWishes): LeasedRoute[] {

@@ -14,10 +14,10 @@ import {
 import { checkAttachment } from '../cni/check.js'
 import { type InterfaceConfig, readInterface, readValidAttachments } from '../cni/config.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
-import { chainedLease, common, leasedOf, leasedRoutes, macFor, resultOf } from '../cni/outcome.js'
+import { chainedLease, common, leasedOf, macFor, resultOf } from '../cni/outcome.js'
 import { attachmentOf, type CniRequest } from '../cni/request.js'
-import { type CniResult, parseResult, writeResult } from '../cni/result.js'
-import { routesOf } from '../cni/routes.js'
+import { type CniResult, readResult, writeResult } from '../cni/result.js'
+import { leasedRoute, routesOf } from '../cni/routes.js'
 import { type Journal } from '../ipam/journal-io.js'
 import { type Pool } from '../ipam/pool.js'
 import { observeLinks } from '../kernel/observe.js'
@@ -73,7 +73,7 @@ export class Attachments {
     return this.#exclusively(attachment, async () => {
       this.#refuseSecond(attachment)
       const wanted = readInterface(request.config)
-      const previous = wanted.prevResult.optional(parseResult)
+      const previous = wanted.prevResult.optional(readResult)
       return Container.within(request.netns, async (container) => {
         const call = { request, wanted, previous, container }
         const result = (await this.#addChained(call)) ?? (await this.#addOwn(call))
@@ -136,7 +136,7 @@ export class Attachments {
       mtu: wanted.mtu === 'auto' ? ground.mtu : wanted.mtu,
       routes: routesOf({
         addresses,
-        routes: [...(given === undefined ? [] : leasedRoutes(given)), ...wanted.routes],
+        routes: [...(given?.routes.map(leasedRoute) ?? []), ...wanted.routes],
         defaultRoute: wanted.defaultRoute ?? given === undefined,
         further,
       }),

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { familyOrThrow, routesOf, type RouteWishes } from '../../../src/cni/routes.js'
+import { parseCidr } from '../../../src/base/ip.js'
+import { familyOrThrow, leasedRoute, routesOf, type RouteWishes } from '../../../src/cni/routes.js'
 import { type LeasedRoute } from '../../../src/model/lease.js'
 import { leased } from '../../support/lease.js'
 
@@ -66,6 +67,11 @@ t.test("the routes of a container's further interfaces stand each at its own pla
   )
   for (const { priority } of [...second!, ...third!]) t.ok(Number(priority) > 1024)
   t.not(second![0]!.priority, third![0]!.priority)
+})
+
+t.test('routes are kept as text', async (t) => {
+  const asked = { destination: parseCidr('192.0.2.0/24'), gateway: '10.1.0.9', mtu: 1400 }
+  t.strictSame(leasedRoute(asked), { destination: '192.0.2.0/24', gateway: '10.1.0.9', mtu: 1400 })
 })
 
 t.test('what is no address is a mistake of ours', async (t) => {

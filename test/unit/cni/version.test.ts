@@ -1,5 +1,13 @@
 import t from 'tap'
-import { atLeast, CNI_VERSIONS, isCniVersion, LATEST_VERSION } from '../../../src/cni/version.js'
+import { COMMANDS } from '../../../src/cni/request.js'
+import {
+  atLeast,
+  CNI_VERSIONS,
+  type CniVersion,
+  isCniVersion,
+  LATEST_VERSION,
+  VERB_SINCE,
+} from '../../../src/cni/version.js'
 
 t.test('versions are known by their exact text', async (t) => {
   for (const version of CNI_VERSIONS) t.ok(isCniVersion(version))
@@ -13,4 +21,15 @@ t.test('each version has what the ones before it had', async (t) => {
     ),
   )
   t.ok(CNI_VERSIONS.every((version) => atLeast(LATEST_VERSION, version)))
+})
+
+t.test('each verb is there from its version on', async (t) => {
+  t.same(new Set(Object.keys(VERB_SINCE)), new Set(COMMANDS))
+  const verbs = (version: CniVersion): string[] =>
+    COMMANDS.filter((command) => atLeast(version, VERB_SINCE[command])).sort()
+  t.same(verbs('0.3.0'), ['ADD', 'DEL', 'VERSION'])
+  t.same(verbs('0.3.1'), ['ADD', 'DEL', 'VERSION'])
+  t.same(verbs('0.4.0'), ['ADD', 'CHECK', 'DEL', 'VERSION'])
+  t.same(verbs('1.0.0'), ['ADD', 'CHECK', 'DEL', 'VERSION'])
+  t.same(verbs('1.1.0'), [...COMMANDS].sort())
 })
