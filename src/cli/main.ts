@@ -5,6 +5,7 @@ import { type Command, EXIT, type ExitCode, ignoreClosedReaders, runCommand } fr
 /** Each command is loaded when it is called: the command line is to start fast. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   agent: async () => (await import('./agent.js')).agentCommand,
+  cni: async () => (await import('./cni.js')).cniCommand,
   demo: async () => (await import('./demo.js')).demoCommand,
   status: async () => (await import('./status.js')).statusCommand,
   uninstall: async () => (await import('./uninstall.js')).uninstallCommand,

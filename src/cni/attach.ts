@@ -5,6 +5,7 @@ import { POD_ROUTE_PROTOCOL } from '../base/names.js'
 import { ADDR_GEN_MODE, RTPROT } from '../codec/rtnl/constants.js'
 import { type Lease, type LeasedAddress, macOf } from '../model/lease.js'
 import { type Op, type OpOf } from '../ops/op.js'
+import { IFNAME_TOKEN } from './config.js'
 import { familyOrThrow } from './routes.js'
 
 /** The bridge that containers are attached to. */
@@ -190,9 +191,16 @@ export function planPodSide(lease: Lease, sysctls: ReadonlyMap<string, string> =
       kind: 'route.replace',
       route: { ...route, destination: parseCidr(destination), device, protocol: RTPROT.STATIC },
     })),
-    ...[...sysctls].map(([path, value]): Op => ({ kind: 'sysctl.set', path, value })),
+    ...[...sysctls].map(([path, value]): Op => ({ kind: 'sysctl.set', path: ofInterface(path, device), value })),
   ]
 }
+
+/** A path with the interface's name in the place of the word that stands for it. */
+const ofInterface = (path: string, ifname: string): string =>
+  path
+    .split('/')
+    .map((part) => (part === IFNAME_TOKEN ? ifname : part))
+    .join('/')
 
 /** Made from the MAC address, whatever the machine's default: others are not let through. */
 const linkLocal = (lease: Lease): { addrGenMode?: number } =>

@@ -11,6 +11,7 @@ import { Attachments } from './attachments.js'
 import { type AgentStatus } from './client.js'
 import { answerCni } from './cni.js'
 import { Delegation } from './delegation.js'
+import { FileLock } from '../kernel/lock.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
 import { type Handler, SocketServer } from './server.js'
@@ -32,6 +33,12 @@ export interface AgentOptions {
 /** The journal's name in the state directory. */
 export const LEASES = 'leases'
 
+/** Held by whoever works with the leases: an agent as long as it runs, a call without one as long as it takes. */
+export const LOCK = 'lock'
+
+/** Milliseconds to wait for a call that is under way without an agent. */
+const LOCK_MS = 5000
+
 const STARTING = 'the agent is starting'
 
 /** One node's agent: it wires the parts, and stops them in the opposite order. What it made stays when it stops. */
@@ -44,6 +51,7 @@ export class Agent {
   readonly #services: Services
   readonly #attachments: Attachments
   readonly #server: SocketServer
+  readonly #lock: FileLock
   #notReady: string | undefined = STARTING
 
   /**
@@ -59,17 +67,20 @@ export class Agent {
     }
     const server = new SocketServer(options.socket, handler, options.log)
     await server.listen()
+    let lock: FileLock | undefined
     try {
-      agent = new Agent(options, server)
+      lock = await FileLock.take(join(options.stateDir, LOCK), { waitMs: LOCK_MS })
+      agent = new Agent(options, server, lock)
       await agent.#start()
       return agent
     } catch (error) {
       await (agent?.stop() ?? server.close())
+      lock?.release()
       throw error
     }
   }
 
-  private constructor(options: AgentOptions, server: SocketServer) {
+  private constructor(options: AgentOptions, server: SocketServer, lock: FileLock) {
     const { node, source, stateDir, log, masqueradeExceptions } = options
     const { store } = source
     this.#options = options
@@ -95,12 +106,13 @@ export class Agent {
       ground: this.#network,
       pool: this.#pool,
       journal: this.#journal,
-      delegation: new Delegation(),
+      delegation: new Delegation(log),
       guards: [],
       extras: [],
       log,
     })
     this.#server = server
+    this.#lock = lock
   }
 
   async #start(): Promise<void> {
@@ -190,5 +202,6 @@ export class Agent {
     await Promise.all([this.#network.close(), this.#services.reconciler.close()])
     this.#kernel.close()
     this.#journal.close()
+    this.#lock.release()
   }
 }

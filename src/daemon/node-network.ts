@@ -1,33 +1,27 @@
-import { FAMILIES, type Family, IPV4, IPV6 } from '../base/family.js'
+import { FAMILIES } from '../base/family.js'
 import { NetloomError } from '../base/errors.js'
 import { keyBy } from '../base/diff.js'
-import { type Cidr, familyOf, formatCidr, type Ip, networkOf } from '../base/ip.js'
+import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
 import { BRIDGE, MASQUERADE_TABLE, POD_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../base/names.js'
-import { type Bridge, type Surroundings, uncovered } from '../cni/attach.js'
-import { type Element } from '../codec/nft/element.js'
+import { type Bridge, type Surroundings } from '../cni/attach.js'
+import { furtherNetworks } from '../cni/networks.js'
 import { type Table } from '../codec/nft/table.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { type Link } from '../codec/rtnl/link.js'
 import { type Route } from '../codec/rtnl/route.js'
 import { type NetworkEvent } from '../kernel/monitor.js'
-import {
-  observeAddresses,
-  observeElements,
-  observeLink,
-  observeRoutes,
-  observeRuleset,
-  observeSysctls,
-} from '../kernel/observe.js'
+import { observeAddresses, observeLink, observeRoutes, observeSysctls } from '../kernel/observe.js'
 import { type Change, type ReadonlyStore } from '../kube/store.js'
-import { MASQUERADE, MASQUERADE_SETS, type MasqueradeActual, planMasquerade } from '../masquerade/plan.js'
-import { type Lease, type LeasedAddress } from '../model/lease.js'
+import { MASQUERADE, planMasquerade } from '../masquerade/plan.js'
+import { type Lease } from '../model/lease.js'
 import { type Node } from '../model/node.js'
 import { gatewayMac } from '../model/podnetwork.js'
 import { planBridge, watchedSysctls } from '../routes/bridge.js'
 import { desiredRoutes, type PeerRoute, planPeerRoutes } from '../routes/peers.js'
 import { type Ground } from './ground.js'
 import { type Kernel } from './kernel.js'
+import { observeMasquerade } from './masquerade.js'
 import { Reconciler } from './reconciler.js'
 
 export interface NodeNetworkOptions {
@@ -216,7 +210,7 @@ export class NodeNetwork implements Ground {
     const desired = {
       name: BRIDGE,
       subnets: self.podCIDRs,
-      gateways: this.#others().flatMap(({ lease, leased }) => (lease.mode === 'bridge' ? gatewayOf(leased) : [])),
+      gateways: furtherNetworks(this.#options.leases(), self.podCIDRs).gateways,
       mtu: this.#mtu,
       uplink: uplink?.name,
     }
@@ -243,14 +237,6 @@ export class NodeNetwork implements Ground {
     this.#redirect = redirect
   }
 
-  /** Addresses of containers that are from no network of the node's own. */
-  #others(): { readonly lease: Lease; readonly leased: LeasedAddress }[] {
-    const covered = this.#subnets
-    return [...this.#options.leases()]
-      .filter(({ mode }) => mode !== 'chained')
-      .flatMap((lease) => uncovered(lease, { covered }).map((leased) => ({ lease, leased })))
-  }
-
   /** The link that carries the node's own address: pods' packets leave by it, so they may be as large as it takes. */
   async #observeUplink(self: Node, addresses: readonly Address[]): Promise<Link | undefined> {
     const own = new Set(self.internalIPs.map(({ address }) => address))
@@ -271,28 +257,11 @@ export class NodeNetwork implements Ground {
 
   async #reconcileMasquerade(self: Node, nodes: readonly Node[]): Promise<void> {
     const { kernel, masqueradeExceptions } = this.#options
-    const others = this.#others()
-    const sources = [
-      ...self.podCIDRs,
-      ...others.filter(({ lease }) => lease.masquerade).map(({ leased }) => hostOf(leased)),
-    ]
-    const exceptions = [
-      ...nodes.flatMap(({ podCIDRs }) => podCIDRs),
-      ...others.map(({ leased }) => networkOf(familyOfAddress(leased.address), leased.address, leased.prefix)),
-      ...masqueradeExceptions,
-    ]
-    const ops = planMasquerade({ sources, exceptions }, await this.#observeMasquerade())
+    const { masqueraded, networks } = furtherNetworks(this.#options.leases(), self.podCIDRs)
+    const sources = [...self.podCIDRs, ...masqueraded]
+    const exceptions = [...nodes.flatMap(({ podCIDRs }) => podCIDRs), ...networks, ...masqueradeExceptions]
+    const ops = planMasquerade({ sources, exceptions }, await observeMasquerade(kernel.netfilter))
     await kernel.applier.apply(ops)
-  }
-
-  async #observeMasquerade(): Promise<MasqueradeActual | undefined> {
-    const { netfilter } = this.#options.kernel
-    const structure = await observeRuleset(netfilter, MASQUERADE)
-    if (structure === undefined) return undefined
-    const elements = new Map<string, Element[]>()
-    for (const set of MASQUERADE_SETS.flatMap(({ sources, exceptions }) => [sources, exceptions]))
-      if (structure.sets.has(set.name)) elements.set(set.name, await observeElements(netfilter, MASQUERADE, set))
-    return { structure, elements }
   }
 }
 
@@ -301,7 +270,7 @@ const fingerprint = (link: Link | undefined): string =>
   link === undefined ? '' : [link.index, link.up, link.mtu, link.mac].join(' ')
 
 /** Whether br_netfilter hands what passes a bridge to iptables, for all bridges or for this one. */
-function callsIptables(bridge: Link | undefined): boolean {
+export function callsIptables(bridge: Link | undefined): boolean {
   const own = bridge?.bridge
   if (own?.nfCallIptables === true || own?.nfCallIp6tables === true) return true
   return [...observeSysctls(BRIDGE_CALLS).values()].includes('1')
@@ -309,13 +278,3 @@ function callsIptables(bridge: Link | undefined): boolean {
 
 /** There while the module br_netfilter is loaded. */
 const BRIDGE_CALLS = ['net/bridge/bridge-nf-call-iptables', 'net/bridge/bridge-nf-call-ip6tables']
-
-const familyOfAddress = (address: string): Family => (familyOf(address) === IPV6 ? IPV6 : IPV4)
-
-const hostOf = ({ address }: LeasedAddress): Cidr => {
-  const family = familyOfAddress(address)
-  return { family, address, prefix: family.bits }
-}
-
-const gatewayOf = ({ gateway }: LeasedAddress): Ip[] =>
-  gateway === undefined ? [] : [{ family: familyOfAddress(gateway), address: gateway }]

@@ -180,7 +180,9 @@ function setSysctls(ops: readonly SysctlOp[]): void {
     try {
       writeFileSync(join('/proc/sys', op.path), op.value)
     } catch (error) {
-      throw asNetloomError(error, opText(op))
+      const { code, errno, message } = asNetloomError(error)
+      const operation = opText(op)
+      throw new NetloomError(code, `${operation}: ${message}`, { operation, errno, cause: error })
     }
   }
 }

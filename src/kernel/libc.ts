@@ -18,6 +18,7 @@ const functions = {
     'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, const unsigned int *length)',
   ),
   getsockname: libc.func('int getsockname(int fd, _Out_ uint8_t *address, _Inout_ unsigned int *length)'),
+  flock: libc.func('int flock(int fd, int operation)'),
   wait4: libc.func('int wait4(int pid, _Out_ int *status, int options, _Out_ uint8_t *usage)'),
 }
 
@@ -67,6 +68,17 @@ export const unmount = (target: string): void => {
 /** An integer socket option. */
 export const setSocketOption = (fd: number, level: number, name: number, value: number): void => {
   call('setsockopt', `set socket option ${level}/${name}`, fd, level, name, [value], 4)
+}
+
+/** LOCK_EX and LOCK_NB of <sys/file.h>. */
+const LOCK_EXCLUSIVE_NOW = 2 | 4
+
+/**
+ * Locks an open file for its descriptor alone, until that is closed or the process ends, however it ends.
+ * @throws NetloomError `kernel`, `errno` EAGAIN where somebody else has it
+ */
+export const lockFile = (fd: number): void => {
+  call('flock', 'lock file', fd, LOCK_EXCLUSIVE_NOW)
 }
 
 const SOL_SOCKET = 1

@@ -1,4 +1,4 @@
-import { IPV6 } from '../base/family.js'
+import { type Family, IPV6 } from '../base/family.js'
 import { type Cidr, formatCidr, type Ip, type IpPrefix } from '../base/ip.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { ADDR_GEN_MODE } from '../codec/rtnl/constants.js'
@@ -14,6 +14,8 @@ export interface BridgeDesired {
   readonly subnets: readonly Cidr[]
   /** Gateways of containers from other networks: each is the node's, alone and without its network. */
   readonly gateways?: readonly Ip[]
+  /** That of the gateway of the first network unless given. */
+  readonly mac?: string
   /** Bytes. */
   readonly mtu: number
   /** Name of the link that carries the node's own address, where it is known. */
@@ -35,12 +37,31 @@ const FORWARDING_V6 = 'net/ipv6/conf/all/forwarding'
  *   which isolated ports do not allow. The kernel redirects where the link's value or that of `all` says so.
  */
 export const bridgeSysctls = (bridge: string): ReadonlyMap<string, string> =>
-  new Map([
-    ['net/ipv4/ip_forward', '1'],
-    [FORWARDING_V6, '1'],
-    ['net/ipv4/conf/all/send_redirects', '0'],
-    [`net/ipv4/conf/${bridge}/send_redirects`, '0'],
-  ])
+  new Map([...FORWARDING, [`net/ipv4/conf/${bridge}/send_redirects`, '0']])
+
+const FORWARDING: ReadonlyMap<string, string> = new Map([
+  ['net/ipv4/ip_forward', '1'],
+  [FORWARDING_V6, '1'],
+  ['net/ipv4/conf/all/send_redirects', '0'],
+])
+
+/** What a node without a bridge needs for its containers: the same, but for what is the bridge's. */
+export const planForwarding = (families: readonly Family[], sysctls: ReadonlyMap<string, string>): Op[] =>
+  differing(new Map([...FORWARDING].filter(([path]) => sysctls.has(path))), sysctls, families)
+
+/** The sysctls whose values {@link planForwarding} depends on. */
+export const FORWARDING_SYSCTLS: readonly string[] = [...FORWARDING.keys()]
+
+/** What is to be set; what a kernel does not have is left out, and so is what is of a family that nobody has. */
+const differing = (
+  wanted: ReadonlyMap<string, string>,
+  sysctls: ReadonlyMap<string, string>,
+  families: readonly Family[],
+): Op[] =>
+  [...wanted]
+    .filter(([path, value]) => sysctls.get(path) !== value)
+    .filter(([path]) => !path.startsWith('net/ipv6') || families.includes(IPV6))
+    .map(([path, value]): Op => ({ kind: 'sysctl.set', path, value }))
 
 /** Whether a link takes its IPv6 routes from routers: 0 never, 1 unless the node forwards, 2 also then. */
 const acceptRa = (link: string): string => `net/ipv6/conf/${link}/accept_ra`
@@ -55,15 +76,16 @@ export const watchedSysctls = ({ name, uplink }: Pick<BridgeDesired, 'name' | 'u
  * A node that begins to forward IPv6 no longer listens to routers, and loses its own default route when that runs out.
  * Where it did listen, it is told to go on.
  */
-function planUplink({ uplink, subnets }: BridgeDesired, sysctls: ReadonlyMap<string, string>): Op[] {
-  const begins = sysctls.get(FORWARDING_V6) === '0' && subnets.some(({ family }) => family === IPV6)
+function planUplink(desired: BridgeDesired, sysctls: ReadonlyMap<string, string>): Op[] {
+  const { uplink } = desired
+  const begins = sysctls.get(FORWARDING_V6) === '0' && familiesOf(desired).includes(IPV6)
   if (uplink === undefined || !begins || sysctls.get(acceptRa(uplink)) !== '1') return []
   return [{ kind: 'sysctl.set', path: acceptRa(uplink), value: '2' }]
 }
 
 /** What makes the bridge as wanted; nothing where it is so. */
 export function planBridge(desired: BridgeDesired, { link, addresses, sysctls }: BridgeActual): Op[] {
-  const { name, subnets } = desired
+  const { name } = desired
   if (link !== undefined && link.kind !== 'bridge')
     throw new NetloomError('exists', `link ${name} is there already, and is no bridge`, { operation: 'create bridge' })
   return [
@@ -74,16 +96,22 @@ export function planBridge(desired: BridgeDesired, { link, addresses, sysctls }:
       addresses.filter(({ index }) => index === link?.index),
     ),
     ...planUplink(desired, sysctls),
-    ...[...bridgeSysctls(name)]
-      .filter(([path, value]) => sysctls.get(path) !== value && (sysctls.has(path) || link === undefined))
-      .filter(([path]) => !path.startsWith('net/ipv6') || subnets.some(({ family }) => family === IPV6))
-      .map(([path, value]): Op => ({ kind: 'sysctl.set', path, value })),
+    ...differing(there(bridgeSysctls(name), sysctls, link), sysctls, familiesOf(desired)),
   ]
 }
 
-function planLink({ name, subnets, mtu }: BridgeDesired, link: Link | undefined): Op[] {
+/** A bridge that stands has all the sysctls that this kernel knows. */
+const there = (
+  wanted: ReadonlyMap<string, string>,
+  sysctls: ReadonlyMap<string, string>,
+  link: Link | undefined,
+): ReadonlyMap<string, string> => new Map([...wanted].filter(([path]) => sysctls.has(path) || link === undefined))
+
+const familiesOf = ({ subnets, gateways = [] }: BridgeDesired): Family[] =>
+  [...subnets, ...gateways].map(({ family }) => family)
+
+function planLink({ name, subnets, mtu, mac = gatewayMac(subnets) }: BridgeDesired, link: Link | undefined): Op[] {
   // A bridge takes the lowest MAC address of its ports unless it is given one: pods' neighbour entries would go stale.
-  const mac = gatewayMac(subnets)
   if (link !== undefined) {
     const changes = {
       ...(link.up ? {} : { up: true }),

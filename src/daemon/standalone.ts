@@ -1,0 +1,64 @@
+import { join } from 'node:path'
+import { type Logger } from '../base/log.js'
+import { type CniReplyBody, type FrameBody } from '../codec/frame.js'
+import { Journal } from '../ipam/journal-io.js'
+import { Pool } from '../ipam/pool.js'
+import { FileLock } from '../kernel/lock.js'
+import { LEASES, LOCK } from './agent.js'
+import { Attachments } from './attachments.js'
+import { BareNode } from './bare-node.js'
+import { answerCni } from './cni.js'
+import { Delegation } from './delegation.js'
+import { Kernel } from './kernel.js'
+
+export interface StandaloneOptions {
+  readonly stateDir: string
+  readonly log: Logger
+}
+
+/** Milliseconds to wait for other calls: some two hundred of them, one after another. */
+const LOCK_MS = 50_000
+
+/**
+ * Answers one call of the CNI executable without an agent (`"agent": "off"`): the same verbs on the same leases, for
+ * runtimes that have no daemon beside them. Calls wait for one another.
+ * @throws NetloomError `exists` where an agent has the leases
+ */
+export async function answerStandalone(raw: FrameBody, { stateDir, log }: StandaloneOptions): Promise<CniReplyBody> {
+  const lock = await FileLock.take(join(stateDir, LOCK), { waitMs: LOCK_MS })
+  try {
+    const journal = new Journal(join(stateDir, LEASES))
+    const kernel = new Kernel()
+    try {
+      return await answerCni(raw, { ...(await attachmentsOf({ journal, kernel, log })), log })
+    } finally {
+      kernel.close()
+      journal.close()
+    }
+  } finally {
+    lock.release()
+  }
+}
+
+interface Parts {
+  readonly journal: Journal
+  readonly kernel: Kernel
+  readonly log: Logger
+}
+
+async function attachmentsOf({ journal, kernel, log }: Parts) {
+  const pool = new Pool([], journal.leases)
+  const node = new BareNode(kernel, () => pool.leases.values())
+  await node.observe()
+  const attachments = new Attachments({
+    kernel,
+    ground: node,
+    pool,
+    journal,
+    delegation: new Delegation(log),
+    guards: [],
+    extras: [],
+    log,
+  })
+  return { attachments, notReady: () => undefined }
+}
