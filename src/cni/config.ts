@@ -6,7 +6,7 @@ import { type LeasedRoute, readMac } from '../model/lease.js'
 import { refuseTwins } from '../model/port.js'
 import { type PortMapping, readPortMapping } from '../model/portmapping.js'
 import { CNI_CODE, CniFailure } from './error.js'
-import { type Dns, readDns, readRoute } from './result.js'
+import { type CniResult, type Dns, readDns, readResult, readRoute } from './result.js'
 import { leasedRoute } from './routes.js'
 import { CNI_VERSIONS, type CniVersion, isCniVersion } from './version.js'
 
@@ -47,7 +47,6 @@ export interface InterfaceConfig {
   /** `ipam`, and capability `ipRanges`: read by whoever gives the addresses. */
   readonly ipam: Cursor
   readonly ipRanges: Cursor
-  readonly prevResult: Cursor
 }
 
 export interface RequestedAddress {
@@ -83,11 +82,11 @@ export function parseConfig(bytes: unknown): NetworkConfig {
  * Reads what an interface is to be.
  * @throws CniFailure `7`, naming the key; `2` for what is not supported
  */
-export function readInterface({ root, delegate }: NetworkConfig): InterfaceConfig {
-  return named(() => readFields(root, delegate))
+export function readInterface(config: NetworkConfig): InterfaceConfig {
+  return named(() => readFields(config))
 }
 
-function readFields(root: Cursor, delegate: string | undefined): InterfaceConfig {
+function readFields({ root, delegate, name }: NetworkConfig): InterfaceConfig {
   const runtime = root.field('runtimeConfig')
   refuseInfiniband(runtime)
   return {
@@ -105,13 +104,19 @@ function readFields(root: Cursor, delegate: string | undefined): InterfaceConfig
     requested: [...requestedIn(runtime.field('ips')), ...requestedIn(root.field('args').field('cni').field('ips'))],
     ports: portsOf(runtime.field('portMappings')),
     bandwidth: readBandwidthKeys(runtime.field('bandwidth')) ?? readBandwidthKeys(root.field('bandwidth')),
-    aliases: aliasesOf(runtime.field('aliases')),
+    aliases: aliasesOf(runtime.field('aliases'), name),
     dns: { ...readDns(root.field('dns')), ...runtimeDns(runtime.field('dns')) },
     ipam: root.field('ipam'),
     ipRanges: runtime.field('ipRanges'),
-    prevResult: root.field('prevResult'),
   }
 }
+
+/**
+ * What the plugins before us answered, or at CHECK all of them.
+ * @throws CniFailure `7`, naming the key
+ */
+export const readPrevious = ({ root }: NetworkConfig): CniResult | undefined =>
+  named(() => root.field('prevResult').optional(readResult))
 
 export interface ValidAttachment {
   readonly containerId: string
@@ -204,7 +209,9 @@ function portsOf(list: Cursor): readonly PortMapping[] {
   return ports
 }
 
-function aliasesOf(list: Cursor): readonly string[] {
+/** A list, or a list by the name of the network, as Podman gives them. */
+function aliasesOf(aliases: Cursor, network: string): readonly string[] {
+  const list = Array.isArray(aliases.value) || aliases.absent ? aliases : aliases.field(network)
   return list.list((place) => {
     if (!/^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/.test(place.string()))
       throw place.error(`${place.quoted} is not a name of a host`)

@@ -12,10 +12,10 @@ import {
   MAX_ANSWER_BYTES,
   type Outcome,
   readOutcome,
-  requireVerb,
 } from './delegate.js'
 import { CNI_CODE, CniFailure } from './error.js'
 import { type CniResult } from './result.js'
+import { requireVerb } from './version.js'
 
 /** Where programs are if the agent was started without a PATH. */
 const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

@@ -3,7 +3,7 @@ import { NetloomError } from '../base/errors.js'
 import { Cursor } from '../model/cursor.js'
 import { CNI_CODE, CniFailure, type ForeignError, PluginFailure } from './error.js'
 import { type CniResult, readResult } from './result.js'
-import { atLeast, type CniVersion, VERB_SINCE } from './version.js'
+import { type CniVersion } from './version.js'
 
 /** How netloom has another plugin do a part of its work (CNI specification, "Plugin Delegation"): IP addresses. */
 
@@ -84,17 +84,6 @@ export function candidates({ type, env }: Pick<Delegation, 'type' | 'env'>): rea
   if (folders.length === 0)
     throw new CniFailure(CNI_CODE.INVALID_ENVIRONMENT, `CNI_PATH names no folder to find ${type} in`, 'CNI_PATH')
   return folders.map((folder) => join(folder, type))
-}
-
-/**
- * Refuses a verb that the configuration's version does not have yet.
- * @throws CniFailure
- */
-export function requireVerb(command: keyof typeof VERB_SINCE, cniVersion: CniVersion): void {
-  const since = VERB_SINCE[command]
-  if (atLeast(cniVersion, since)) return
-  const message = `cniVersion: ${command} came with ${since}, and the configuration is of ${cniVersion}`
-  throw new CniFailure(CNI_CODE.INCOMPATIBLE_VERSION, message, 'cniVersion')
 }
 
 /**

@@ -62,6 +62,22 @@ export const common = (request: CniRequest, wanted: InterfaceConfig) => ({
 })
 
 /**
+ * What the runtime believes of an attachment and is not so: it hands back at CHECK what ADD answered.
+ * @returns a line for each address that only one of the two knows
+ */
+export function resultDifferences(lease: Lease, previous: CniResult): string[] {
+  const position = interfaceBefore(previous, lease)
+  if (position === undefined) return [`prevResult.interfaces: the container's ${lease.ifname} is not among them`]
+  const told = previous.ips.filter(({ interface: at }) => at === undefined || at === position)
+  const tell = new Set(told.map(({ address }) => address.address))
+  const hold = new Set(lease.addresses.map(({ address }) => address))
+  return [
+    ...[...hold].filter((one) => !tell.has(one)).map((one) => `prevResult.ips: ${one} is not among them`),
+    ...[...tell].filter((one) => !hold.has(one)).map((one) => `prevResult.ips: ${one} is not ${lease.ifname}'s`),
+  ]
+}
+
+/**
  * The addresses that another plugin's IPAM gave. Where it names no gateway, it is the first address of the network, as
  * the reference plugins have it.
  * @throws CniFailure where there is no address, or no room for a gateway

@@ -1,12 +1,13 @@
 import { type CniArgs, parseArgs } from './args.js'
 import { IDENTIFIER, type NetworkConfig, parseConfig } from './config.js'
-import { atLeast, isCniVersion, LATEST_VERSION, VERB_SINCE } from './version.js'
+import { isCniVersion, LATEST_VERSION, requireVerb } from './version.js'
 import { CNI_CODE, CniFailure } from './error.js'
 import { type Attachment } from '../model/lease.js'
 
 /** A call of the executable: the variables CNI_* and standard input. */
 
-export const COMMANDS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION'] as const
+/** All but VERSION, which asks for nothing that would have to be read. */
+export const COMMANDS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS'] as const
 export type Command = (typeof COMMANDS)[number]
 
 export interface RawRequest {
@@ -38,7 +39,6 @@ const NEEDED: Readonly<Record<Command, readonly ('containerId' | 'netns' | 'ifna
   DEL: ['containerId', 'ifname'],
   GC: [],
   STATUS: [],
-  VERSION: [],
 }
 
 const VARIABLE = {
@@ -64,20 +64,12 @@ export function parseRequest(raw: RawRequest): CniRequest {
   const command = COMMANDS.find((name) => name === raw.command)
   if (command === undefined) throw environment('command', `'${text(raw, 'command')}' is not a CNI command`)
   const config = parseConfig(raw.config)
-  refuseLaterVerb(command, config)
+  requireVerb(command, config.cniVersion)
   for (const name of NEEDED[command]) if (text(raw, name) === '') throw environment(name, `is required for ${command}`)
   const request = { containerId: text(raw, 'containerId'), ifname: text(raw, 'ifname'), netns: text(raw, 'netns') }
   checkEnvironment(request)
   const args = command === 'ADD' || command === 'CHECK' ? parseArgs(text(raw, 'args')) : NO_ARGS
   return { command, config, ...request, args, environment: environmentOf(raw) }
-}
-
-/** A runtime does not call a verb that its configuration's version does not have; if it does, that is what is wrong. */
-function refuseLaterVerb(command: Command, { cniVersion }: NetworkConfig): void {
-  const since = VERB_SINCE[command]
-  if (atLeast(cniVersion, since)) return
-  const message = `cniVersion: ${cniVersion} has no ${command}, which came with ${since}`
-  throw new CniFailure(CNI_CODE.INCOMPATIBLE_VERSION, message, 'cniVersion')
 }
 
 const environmentOf = (raw: RawRequest): Readonly<Record<string, string>> =>

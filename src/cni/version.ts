@@ -1,3 +1,5 @@
+import { CNI_CODE, CniFailure } from './error.js'
+
 /** Versions of the CNI specification that netloom speaks, oldest first. */
 export const CNI_VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
 export type CniVersion = (typeof CNI_VERSIONS)[number]
@@ -19,3 +21,14 @@ export const isCniVersion = (text: string): text is CniVersion => (CNI_VERSIONS 
 /** True where `version` has what came with `since`. */
 export const atLeast = (version: CniVersion, since: CniVersion): boolean =>
   CNI_VERSIONS.indexOf(version) >= CNI_VERSIONS.indexOf(since)
+
+/**
+ * Refuses a verb that the configuration's version does not have yet.
+ * @throws CniFailure
+ */
+export function requireVerb(command: keyof typeof VERB_SINCE, cniVersion: CniVersion): void {
+  const since = VERB_SINCE[command]
+  if (atLeast(cniVersion, since)) return
+  const message = `cniVersion: ${command} came with ${since}, and the configuration is of ${cniVersion}`
+  throw new CniFailure(CNI_CODE.INCOMPATIBLE_VERSION, message, 'cniVersion')
+}

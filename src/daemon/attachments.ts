@@ -1,4 +1,4 @@
-import { NetloomError } from '../base/errors.js'
+import { asError, NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
 import {
   deviceOf,
@@ -12,11 +12,11 @@ import {
   uncovered,
 } from '../cni/attach.js'
 import { checkAttachment } from '../cni/check.js'
-import { type InterfaceConfig, readInterface, readValidAttachments } from '../cni/config.js'
+import { type InterfaceConfig, readInterface, readPrevious, readValidAttachments } from '../cni/config.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
-import { chainedLease, common, leasedOf, macFor, resultOf } from '../cni/outcome.js'
+import { chainedLease, common, leasedOf, macFor, resultDifferences, resultOf } from '../cni/outcome.js'
 import { attachmentOf, type CniRequest } from '../cni/request.js'
-import { type CniResult, readResult, writeResult } from '../cni/result.js'
+import { type CniResult, writeResult } from '../cni/result.js'
 import { leasedRoute, routesOf } from '../cni/routes.js'
 import { type Journal } from '../ipam/journal-io.js'
 import { type Pool } from '../ipam/pool.js'
@@ -73,7 +73,7 @@ export class Attachments {
     return this.#exclusively(attachment, async () => {
       this.#refuseSecond(attachment)
       const wanted = readInterface(request.config)
-      const previous = wanted.prevResult.optional(readResult)
+      const previous = readPrevious(request.config)
       return Container.within(request.netns, async (container) => {
         const call = { request, wanted, previous, container }
         const result = (await this.#addChained(call)) ?? (await this.#addOwn(call))
@@ -230,6 +230,9 @@ export class Attachments {
     const lease = pool.find(attachmentOf(request))
     if (lease === undefined)
       throw new CniFailure(CNI_CODE.UNKNOWN_CONTAINER, `container ${request.containerId} has no ${request.ifname}`)
+    const previous = readPrevious(request.config)
+    const [unlike] = previous === undefined ? [] : resultDifferences(lease, previous)
+    if (unlike !== undefined) throw new CniFailure(CNI_CODE.CHANGED, unlike)
     await Container.within(request.netns, async (container) => {
       const sight = { surroundings: this.#surroundings, route: kernel.route, container }
       checkAttachment(await observeAttachment(lease, sight))
@@ -239,6 +242,21 @@ export class Attachments {
       if (difference !== undefined) throw new CniFailure(CNI_CODE.CHANGED, difference)
     }
     await delegation.check(request)
+  }
+
+  /**
+   * Says whether another container could be attached.
+   * @throws CniFailure `50` where it could not
+   */
+  async status(request: CniRequest): Promise<void> {
+    const { pool, delegation } = this.#options
+    await delegation.status(request)
+    if (request.config.delegate !== undefined) return
+    try {
+      pool.choose()
+    } catch (error) {
+      throw new CniFailure(CNI_CODE.NOT_AVAILABLE, asError(error).message)
+    }
   }
 
   /** Releases what the runtime no longer has in its list. */

@@ -37,24 +37,33 @@ const VERBS: Readonly<Record<Command, Verb>> = {
     await attachments.gc(request)
     return undefined
   }),
-  STATUS: async (_request, { notReady }) => {
+  STATUS: async (request, { attachments, notReady }) => {
     const reason = notReady()
     if (reason !== undefined) throw new CniFailure(CNI_CODE.NOT_AVAILABLE, reason)
-    return Promise.resolve(undefined)
+    await attachments.status(request)
+    return undefined
   },
-  VERSION: async ({ config: { cniVersion } }) => Promise.resolve({ cniVersion, supportedVersions: CNI_VERSIONS }),
 }
+
+/** Asks for no more than the version, whose name it repeats; there may be nothing else on standard input. */
+const versions = (raw: FrameBody): object => ({ cniVersion: versionForErrors(raw), supportedVersions: CNI_VERSIONS })
+
+const printed = (result: object | undefined): CniReplyBody => ({
+  exit: 0,
+  output: result === undefined ? '' : `${JSON.stringify(result)}\n`,
+})
 
 /** Answers a call of the CNI executable: what it is to print, and its exit code. */
 export async function answerCni(raw: FrameBody, options: CniOptions): Promise<CniReplyBody> {
   const started = performance.now()
   const { log } = options
   try {
+    if (raw['command'] === 'VERSION') return printed(versions(raw))
     const request = parseRequest(raw)
     const result = await VERBS[request.command](request, options)
     const { command, containerId, ifname, args } = request
     log.info({ command, containerId, ifname, pod: args.pod, ms: Math.round(performance.now() - started) }, 'CNI call')
-    return { exit: 0, output: result === undefined ? '' : `${JSON.stringify(result)}\n` }
+    return printed(result)
   } catch (error) {
     const answer = cniError(error, versionForErrors(raw))
     log.warn(

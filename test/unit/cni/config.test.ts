@@ -132,6 +132,10 @@ t.test('capabilities: ports, bandwidth, aliases', async (t) => {
   })
 })
 
+t.test('aliases may stand by the name of the network', async (t) => {
+  t.strictSame(read({ runtimeConfig: { aliases: { pods: ['web'], other: ['x'] } } }).aliases, ['web'])
+})
+
 const SYSCTL_FIELD = 'sysctl[kernel.hostname]'
 
 const REFUSED: Readonly<Record<string, readonly [fields: object, field: string]>> = {

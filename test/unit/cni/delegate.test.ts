@@ -9,11 +9,10 @@ import {
   type DelegatedCommand,
   type Outcome,
   readOutcome,
-  requireVerb,
 } from '../../../src/cni/delegate.js'
 import { cniError, PluginFailure } from '../../../src/cni/error.js'
 import { COMMANDS } from '../../../src/cni/request.js'
-import { type CniVersion } from '../../../src/cni/version.js'
+import { requireVerb, type CniVersion } from '../../../src/cni/version.js'
 
 const outcome = (fields: Partial<Outcome>): Outcome => ({ exit: 0, signal: null, stdout: '', stderr: '', ...fields })
 const read = (command: DelegatedCommand, fields: Partial<Outcome>) =>

@@ -1,7 +1,14 @@
 import t from 'tap'
 import { parseCidr, parseIpPrefix } from '../../../src/base/ip.js'
 import { readInterface } from '../../../src/cni/config.js'
-import { chainedLease, interfaceBefore, leasedOf, macFor, resultOf } from '../../../src/cni/outcome.js'
+import {
+  chainedLease,
+  interfaceBefore,
+  leasedOf,
+  macFor,
+  resultDifferences,
+  resultOf,
+} from '../../../src/cni/outcome.js'
 import { type CniRequest, parseRequest } from '../../../src/cni/request.js'
 import { type CniResult } from '../../../src/cni/result.js'
 import { macOf } from '../../../src/model/lease.js'
@@ -88,6 +95,16 @@ t.test('addresses of another plugin’s IPAM: the gateway is the first of the ne
 
 t.test('the MAC address follows from the first address', async (t) => {
   t.equal(macFor([leased('10.1.0.2'), leased('fd00:1::2')]), macOf('10.1.0.2'))
+})
+
+t.test('CHECK: what the runtime believes is compared with what is held', async (t) => {
+  const lease = exampleLease({ addresses: ['10.9.0.2', 'fd00:9::2'] })
+  t.strictSame(resultDifferences(lease, PREVIOUS), [])
+  t.match(resultDifferences({ ...lease, addresses: [leased('10.9.0.2')] }, PREVIOUS), [/fd00:9::2 is not eth0's/])
+  t.match(resultDifferences(exampleLease({ addresses: ['10.9.0.2', 'fd00:9::2', '10.9.0.3'] }), PREVIOUS), [
+    /10\.9\.0\.3 is not among them/,
+  ])
+  t.match(resultDifferences({ ...lease, ifname: 'eth7' }, PREVIOUS), [/eth7 is not among them/])
 })
 
 const BRIDGE = { name: 'netloom0', index: 7, mac: '0a:58:0a:01:00:01' }

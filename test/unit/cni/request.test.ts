@@ -40,7 +40,6 @@ t.test('every verb is read with the variables that the specification gives it, a
     DEL: ['containerId', 'ifname'],
     GC: [],
     STATUS: [],
-    VERSION: [],
   }
   const gc = config({ 'cni.dev/valid-attachments': [] })
   for (const command of COMMANDS) {

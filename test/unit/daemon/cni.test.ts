@@ -24,6 +24,7 @@ class Remembering {
   del = (request: CniRequest): Promise<void> => this.#call('del', request)
   check = (request: CniRequest): Promise<void> => this.#call('check', request)
   gc = (request: CniRequest): Promise<void> => this.#call('gc', request)
+  status = (request: CniRequest): Promise<void> => this.#call('status', request)
 }
 
 const CONFIG = { cniVersion: '1.1.0', name: 'pods', type: 'netloom', 'cni.dev/valid-attachments': [] }
@@ -60,13 +61,16 @@ t.test('DEL, CHECK, GC and STATUS print nothing where all is well', async (t) =>
   for (const verb of ['DEL', 'CHECK', 'GC', 'STATUS']) {
     const { attachments, options } = world()
     t.same(await answerCni(body(verb), options), { exit: 0, output: '' }, verb)
-    t.same(attachments.calls, verb === 'STATUS' ? [] : [`${verb.toLowerCase()} c1`])
+    t.same(attachments.calls, [`${verb.toLowerCase()} c1`])
   }
 })
 
 t.test('VERSION tells all versions', async (t) => {
-  const { output } = await answerCni(body('VERSION'), world('not ready').options)
-  t.same(JSON.parse(output), { cniVersion: '1.1.0', supportedVersions: CNI_VERSIONS })
+  for (const config of [CONFIG, { cniVersion: '1.1.0' }, {}]) {
+    const { exit, output } = await answerCni(body('VERSION', config), world('not ready').options)
+    t.equal(exit, 0)
+    t.same(JSON.parse(output), { cniVersion: '1.1.0', supportedVersions: CNI_VERSIONS })
+  }
 })
 
 t.test('before the agent is ready the runtime is told to come again, and nothing is touched', async (t) => {
