@@ -1,3 +1,5 @@
+import { type FamilyName } from './family.js'
+
 /**
  * Every name, number and priority that netloom leaves in a kernel or on a disk. Whatever carries one of these is
  * ours; nothing else is ever changed, and `netloom uninstall` removes exactly these.
@@ -23,6 +25,24 @@ export const POD_ROUTE_PROTOCOL = 111
 
 /** Link group into which links are put that one request is to delete; the kernel's default group is 0. */
 export const DOOMED_LINK_GROUP = 0x6e6c6d
+
+/**
+ * Handle of the queueing disciplines that limit what a link sends (`tc qdisc ... handle 6e6c:`). The kernel itself
+ * gives handles from 8000: up.
+ */
+export const LIMIT_QDISC = 0x6e6c
+
+/**
+ * Priorities of filters for what a link receives (`tc filter ... pref`), one for each family, since a priority belongs
+ * to one protocol: those that let pods' packets arrive on the bridge, and those that send them through an IFB device.
+ */
+export const FILTER_PRIORITY: Readonly<Record<'redirect' | 'limit', Readonly<Record<FamilyName, number>>>> = {
+  redirect: { ipv4: 4, ipv6: 16 },
+  limit: { ipv4: 5, ipv6: 17 },
+}
+
+/** Hash tables of the latter, where many pods share a device: `tc filter ... u32 ht 4:`. */
+export const LIMIT_TABLE: Readonly<Record<FamilyName, number>> = { ipv4: 4, ipv6: 6 }
 
 /** nftables tables: one for Services per family (`ip`, `ip6`), one for masquerade in `inet`. */
 export const SERVICES_TABLE = 'netloom-services'

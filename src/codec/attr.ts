@@ -53,6 +53,10 @@ export class Attributes {
     return this.#sized(type, 4)?.readUInt32LE(0)
   }
 
+  u64(type: number): bigint | undefined {
+    return this.#sized(type, 8)?.readBigUInt64LE(0)
+  }
+
   be16(type: number): number | undefined {
     return this.#sized(type, 2)?.readUInt16BE(0)
   }

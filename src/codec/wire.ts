@@ -101,6 +101,12 @@ export class Writer {
     return this
   }
 
+  u64(value: bigint): this {
+    const at = this.#reserve(8)
+    this.#buffer.writeBigUInt64LE(value, at)
+    return this
+  }
+
   be64(value: bigint): this {
     const at = this.#reserve(8)
     this.#buffer.writeBigUInt64BE(value, at)
@@ -176,6 +182,10 @@ export class Writer {
 
   attrU32(type: number, value: number): this {
     return this.u16(8).u16(type).u32(value)
+  }
+
+  attrU64(type: number, value: bigint): this {
+    return this.u16(12).u16(type).u64(value)
   }
 
   attrBe16(type: number, value: number): this {

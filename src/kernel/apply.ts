@@ -24,6 +24,8 @@ const REMOVALS: ReadonlySet<Op['kind']> = new Set([
   'route.delete',
   'neighbour.delete',
   'clsact.delete',
+  'limit.delete',
+  'filter.delete',
 ])
 
 export interface ApplierOptions {
@@ -135,9 +137,15 @@ const named = ({ type, flags, body }: Request, op: RtnlOp): Request => ({
   },
 })
 
-/** Of a link that had a clsact and has none any more the kernel says that the handle is invalid. */
-const isDone = (op: Op, error: NetloomError): boolean =>
-  REMOVALS.has(op.kind) && (error.code === 'not-found' || (op.kind === 'clsact.delete' && error.errno === EINVAL))
+/**
+ * Removals of which the kernel says EINVAL where there is nothing to remove: of the clsact of a link that had one before
+ * and of a root qdisc that has another handle (`Invalid handle`), of filters where none can be (`Parent Qdisc doesn't
+ * exists`).
+ */
+const INVALID_WHERE_GONE: ReadonlySet<Op['kind']> = new Set(['clsact.delete', 'limit.delete', 'filter.delete'])
+
+const isDone = ({ kind }: Op, { code, errno }: NetloomError): boolean =>
+  REMOVALS.has(kind) && (code === 'not-found' || (INVALID_WHERE_GONE.has(kind) && errno === EINVAL))
 
 const EINVAL = 22
 

@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import { type Family } from '../base/family.js'
 import { keyBy } from '../base/diff.js'
 import { type Address, decodeAddress, dumpAddresses } from '../codec/rtnl/address.js'
+import { decodeFilter, dumpFilters, type Filter } from '../codec/rtnl/filter.js'
 import { decodeLink, dumpLinks, getLink, type Link } from '../codec/rtnl/link.js'
 import { decodeNeighbour, dumpNeighbours, type Neighbour } from '../codec/rtnl/neighbour.js'
+import { decodeQdisc, dumpQdiscs, type Qdisc } from '../codec/rtnl/qdisc.js'
 import { decodeRoute, dumpRoutes, type Route, type RouteFilter } from '../codec/rtnl/route.js'
 import { type Chain, decodeChain, dumpChains } from '../codec/nft/chain.js'
 import { decodeElements, dumpElements, type Element, joinIntervals } from '../codec/nft/element.js'
@@ -43,6 +45,14 @@ export const observeRoutes = async (route: Talk, family: Family, filter: RouteFi
 
 export const observeNeighbours = async (route: Talk, family: Family, index: number): Promise<Neighbour[]> =>
   decodeAll(await route.dump(dumpNeighbours(family, { index })), decodeNeighbour)
+
+/** Queueing disciplines of all links. */
+export const observeQdiscs = async (route: Talk): Promise<Qdisc[]> =>
+  decodeAll(await route.dump(dumpQdiscs()), decodeQdisc)
+
+/** Filters for what the link of that index receives, anybody's. */
+export const observeFilters = async (route: Talk, index: number): Promise<Filter[]> =>
+  decodeAll(await route.dump(dumpFilters(index)), decodeFilter)
 
 /** Values of sysctls below /proc/sys; one that this kernel does not have is left out. */
 export function observeSysctls(paths: readonly string[]): Map<string, string> {

@@ -6,8 +6,12 @@ import { type SetSpec } from '../codec/nft/set.js'
 import { type Table } from '../codec/nft/table.js'
 import { type AddressSpec } from '../codec/rtnl/address.js'
 import { type BridgePort, type LinkChanges, type LinkSpec } from '../codec/rtnl/link.js'
+import { type FilterLink, type FilterPriority, type FilterSpec, type FilterTable } from '../codec/rtnl/filter.js'
 import { type NeighbourSpec } from '../codec/rtnl/neighbour.js'
+import { type RootQdisc } from '../codec/rtnl/qdisc.js'
 import { type RouteSpec } from '../codec/rtnl/route.js'
+import { type TokenBucket } from '../codec/rtnl/tbf.js'
+import { type PacketSource } from '../codec/rtnl/u32.js'
 
 /**
  * Effects as data. A planner answers a list of these, in the order in which they are to be done; one place applies
@@ -45,8 +49,23 @@ export type BridgeOp = {
 
 export type TrafficOp =
   | { readonly kind: 'clsact.add' | 'clsact.delete'; readonly device: string }
-  /** What a link receives of a family arrives on another link. */
-  | { readonly kind: 'ingress.redirect'; readonly device: string; readonly family: Family; readonly target: string }
+  /** What a link receives of a family, from one source where it is given, arrives on another link. */
+  | {
+      readonly kind: 'ingress.redirect'
+      readonly device: string
+      readonly family: Family
+      readonly target: string
+      readonly source?: PacketSource
+    }
+  /** Limits what a link sends; the deletion leaves one of another handle alone. */
+  | ({ readonly kind: 'limit.replace' } & OnDevice<RootQdisc & TokenBucket>)
+  | ({ readonly kind: 'limit.delete' } & OnDevice<RootQdisc>)
+  /** Sends what a link receives to another link, whose name is `target`. */
+  | ({ readonly kind: 'filter.add'; readonly target: string } & OnDevice<Omit<FilterSpec, 'target'>>)
+  /** One filter, or without a handle all of the priority. */
+  | ({ readonly kind: 'filter.delete' } & OnDevice<FilterPriority & Pick<FilterSpec, 'handle'>>)
+  | ({ readonly kind: 'filter.table' } & OnDevice<FilterTable>)
+  | ({ readonly kind: 'filter.link' } & OnDevice<FilterLink>)
 
 /** `path` as below /proc/sys, with slashes: `net/ipv4/ip_forward`. */
 export interface SysctlOp {

@@ -4,12 +4,14 @@ import { addRule, flushRules } from '../codec/nft/rule.js'
 import { addSet, deleteSet, flushSet } from '../codec/nft/set.js'
 import { addTable, deleteTable } from '../codec/nft/table.js'
 import { type Request } from '../codec/request.js'
+import { FILTER_PRIORITY } from '../base/names.js'
 import { addAddress, deleteAddress } from '../codec/rtnl/address.js'
+import { addFilter, addFilterLink, addFilterTable, deleteFilter } from '../codec/rtnl/filter.js'
 import { addLink, deleteLink, setBridgePort, setLink } from '../codec/rtnl/link.js'
 import { NTF, NUD } from '../codec/rtnl/constants.js'
 import { addFdb, addNeighbour, deleteNeighbour } from '../codec/rtnl/neighbour.js'
+import { addClsact, deleteClsact, deleteRootQdisc, replaceTokenBucket } from '../codec/rtnl/qdisc.js'
 import { deleteRoute, replaceRoute } from '../codec/rtnl/route.js'
-import { addClsact, addIngressRedirect, deleteClsact } from '../codec/rtnl/traffic.js'
 import { type NftOp, type Op, type OpOf, type SysctlOp } from './op.js'
 
 /** The operations that are messages to rtnetlink. */
@@ -35,8 +37,21 @@ const RTNL: { readonly [K in RtnlOp['kind']]: (op: OpOf<K>, indexOf: IndexOf) =>
     addFdb({ index: indexOf(device), mac, state: NUD.NOARP, flags: NTF.MASTER }, { existing: 'replace' }),
   'clsact.add': ({ device }, indexOf) => addClsact(indexOf(device)),
   'clsact.delete': ({ device }, indexOf) => deleteClsact(indexOf(device)),
-  'ingress.redirect': ({ device, family, target }, indexOf) =>
-    addIngressRedirect({ index: indexOf(device), family, target: indexOf(target) }),
+  'ingress.redirect': ({ device, family, target, source }, indexOf) =>
+    addFilter({
+      index: indexOf(device),
+      family,
+      priority: FILTER_PRIORITY.redirect[family.name],
+      source,
+      to: 'ingress',
+      target: indexOf(target),
+    }),
+  'limit.replace': (op, indexOf) => replaceTokenBucket({ ...op, index: indexOf(op.device) }),
+  'limit.delete': (op, indexOf) => deleteRootQdisc({ ...op, index: indexOf(op.device) }),
+  'filter.add': (op, indexOf) => addFilter({ ...op, index: indexOf(op.device), target: indexOf(op.target) }),
+  'filter.delete': (op, indexOf) => deleteFilter({ ...op, index: indexOf(op.device) }),
+  'filter.table': (op, indexOf) => addFilterTable({ ...op, index: indexOf(op.device) }),
+  'filter.link': (op, indexOf) => addFilterLink({ ...op, index: indexOf(op.device) }),
 }
 
 const deviceIndex = (device: string | undefined, indexOf: IndexOf): { index?: number } =>

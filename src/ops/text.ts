@@ -1,15 +1,18 @@
 import { type Family } from '../base/family.js'
 import { familyOf, formatCidr } from '../base/ip.js'
+import { FILTER_PRIORITY } from '../base/names.js'
 import { chainText } from '../codec/nft/chain.js'
 import { elementText } from '../codec/nft/element.js'
 import { ruleText } from '../codec/nft/rule.js'
 import { setKind, setText } from '../codec/nft/set.js'
 import { type Table, tableText } from '../codec/nft/table.js'
 import { NTF, NUD, RTN } from '../codec/rtnl/constants.js'
+import { type FilterPriority, handleText } from '../codec/rtnl/filter.js'
 import { type LinkChanges, type LinkSpec, type NewLink } from '../codec/rtnl/link.js'
 import { type BridgeOptions, type BridgePort, type VxlanOptions } from '../codec/rtnl/link-kind.js'
 import { type NeighbourSpec } from '../codec/rtnl/neighbour.js'
 import { type RouteSpec } from '../codec/rtnl/route.js'
+import { type PacketSource } from '../codec/rtnl/u32.js'
 import { type Op, type OnDevice, type OpOf } from './op.js'
 
 /** Operations as lines that a person could paste: this is what logs, golden files and errors show. */
@@ -65,6 +68,7 @@ const vxlanText = (vxlan: VxlanOptions): string =>
 function kindText(link: LinkSpec): string | undefined {
   switch (link.kind) {
     case 'dummy':
+    case 'ifb':
       return undefined
     case 'bridge':
       return link.bridge === undefined ? undefined : bridgeText(link.bridge)
@@ -169,6 +173,25 @@ const sysctlText = (path: string): string => path.replace(/[./]/g, (mark) => (ma
 
 const TC_PROTOCOL = { ipv4: 'ip', ipv6: 'ipv6' } as const
 
+const filterText = ({ device, family, priority }: OnDevice<FilterPriority>): string =>
+  `dev ${device} ingress protocol ${TC_PROTOCOL[family.name]} pref ${priority}`
+
+/** Everything is a match as well: of no bits. */
+const sourceText = (family: Family, { mac, address }: PacketSource = {}): string =>
+  address === undefined && mac === undefined
+    ? 'match u32 0 0'
+    : words(option(`match ${family.nft} src`, address && `${address}/${family.bits}`), option('match ether src', mac))
+
+const redirectText = ({ handle, ...op }: Omit<OpOf<'filter.add'>, 'kind'>): string =>
+  words(
+    `tc filter add ${filterText(op)}`,
+    handle && `handle ${handleText(handle)}`,
+    'u32',
+    handle && `ht ${handle.table.toString(16)}:${handle.bucket.toString(16)}:`,
+    sourceText(op.family, op.source),
+    `action mirred ${op.to} redirect dev ${op.target}`,
+  )
+
 const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'link.add': ({ link }) => linkText(link),
   'link.set': ({ name, changes }) => `ip link set dev ${name} ${linkChangesText(changes)}`,
@@ -183,9 +206,20 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'fdb.replace': ({ device, mac }) => `bridge fdb replace ${mac} dev ${device} master static`,
   'clsact.add': ({ device }) => `tc qdisc add dev ${device} clsact`,
   'clsact.delete': ({ device }) => `tc qdisc delete dev ${device} clsact`,
-  'ingress.redirect': ({ device, family, target }) =>
-    `tc filter add dev ${device} ingress protocol ${TC_PROTOCOL[family.name]} pref ${family.bytes} ` +
-    `u32 match u32 0 0 action mirred ingress redirect dev ${target}`,
+  'ingress.redirect': ({ device, family, target, source }) =>
+    redirectText({ device, family, priority: FILTER_PRIORITY.redirect[family.name], source, to: 'ingress', target }),
+  'limit.replace': ({ device, handle, rate, burst, limit }) =>
+    `tc qdisc replace dev ${device} root handle ${handle.toString(16)}: ` +
+    `tbf rate ${rate * 8}bit burst ${burst}b limit ${limit}b`,
+  'limit.delete': ({ device, handle }) => `tc qdisc delete dev ${device} root handle ${handle.toString(16)}:`,
+  'filter.add': redirectText,
+  'filter.delete': (op) =>
+    words(`tc filter delete ${filterText(op)}`, op.handle && `handle ${handleText(op.handle)} u32`),
+  'filter.table': (op) =>
+    `tc filter add ${filterText(op)} handle ${op.tableId.toString(16)}: u32 divisor ${op.buckets}`,
+  'filter.link': (op) =>
+    `tc filter add ${filterText(op)} u32 link ${op.tableId.toString(16)}: ` +
+    `hashkey mask 0x${op.hash.mask.toString(16).padStart(8, '0')} at ${op.hash.offset} match u32 0 0`,
   'sysctl.set': ({ path, value }) => `sysctl -w ${sysctlText(path)}=${value}`,
   'table.add': ({ table }) => `nft add table ${tableText(table)}`,
   'table.delete': ({ table }) => `nft delete table ${tableText(table)}`,

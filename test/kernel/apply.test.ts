@@ -1,17 +1,20 @@
 import t from 'tap'
 import { closeSync, readFileSync } from 'node:fs'
-import { FAMILIES, IPV4, IPV6 } from '../../src/base/family.js'
+import { FAMILIES, type Family, IPV4, IPV6 } from '../../src/base/family.js'
 import { parseCidr, parseIp, parseIpPrefix } from '../../src/base/ip.js'
 import { type SetSpec } from '../../src/codec/nft/set.js'
 import { type Table } from '../../src/codec/nft/table.js'
 import { TYPE } from '../../src/codec/nft/types.js'
+import { lastByteOfSource } from '../../src/codec/rtnl/u32.js'
 import { createNamespace, deleteNamespace, inNamespace, openNamespace } from '../../src/kernel/netns.js'
 import { observeElements, observeRuleset, observeTables } from '../../src/kernel/observe.js'
 import {
   observeAddresses,
+  observeFilters,
   observeLink,
   observeLinks,
   observeNeighbours,
+  observeQdiscs,
   observeRoutes,
 } from '../../src/kernel/observe.js'
 import { type Talk } from '../../src/kernel/talk.js'
@@ -37,6 +40,9 @@ function place(t_: Pick<typeof t, 'teardown'>, name: string): Place {
   })
   return { ...connection, namespace }
 }
+
+const limited = (family: Family) => ({ device: 'v0', family, priority: family.bytes + 1 })
+const PLACE = { table: 4, bucket: 0xfe, node: 0x1b }
 
 /** A plan that uses every kind of operation on the network, each after what it needs. */
 const PLAN: readonly Op[] = [
@@ -80,9 +86,45 @@ const PLAN: readonly Op[] = [
   { kind: 'fdb.replace', device: 'v0', mac: '02:00:00:00:00:33' },
   { kind: 'clsact.add', device: 'v0' },
   ...FAMILIES.map((family): Op => ({ kind: 'ingress.redirect', device: 'v0', family, target: 'br0' })),
+  {
+    kind: 'ingress.redirect',
+    device: 'v0',
+    family: IPV6,
+    target: 'br0',
+    source: { mac: '02:00:00:00:00:33', address: 'fe80::33' },
+  },
+  { kind: 'link.add', link: { kind: 'ifb', name: 'i0', mac: '02:00:00:00:00:03', mtu: 1400 } },
+  { kind: 'limit.replace', device: 'i0', handle: 0x6e6c, rate: 1_000_000, burst: 20_000, limit: 45_000 },
+  { kind: 'limit.replace', device: 'v0', handle: 0x6e6c, rate: 10_000_000_000, burst: 1_000_000, limit: 5_000_000 },
+  ...FAMILIES.flatMap((family): Op[] => [
+    { kind: 'filter.table', ...limited(family), tableId: family.bytes, buckets: 256 },
+    { kind: 'filter.link', ...limited(family), tableId: family.bytes, hash: lastByteOfSource(family) },
+  ]),
+  {
+    kind: 'filter.add',
+    ...limited(IPV4),
+    handle: PLACE,
+    source: { address: '10.0.26.254' },
+    to: 'egress',
+    target: 'i0',
+  },
+  { kind: 'filter.add', ...limited(IPV6), to: 'egress', target: 'i0' },
 ]
 
+/** Operations that say where something of that name or place is already. */
+const ONCE: ReadonlySet<Op['kind']> = new Set([
+  'link.add',
+  'clsact.add',
+  'ingress.redirect',
+  'filter.table',
+  'filter.link',
+  'filter.add',
+])
+
 const REMOVALS: readonly Op[] = [
+  { kind: 'filter.delete', ...limited(IPV4), handle: PLACE },
+  { kind: 'filter.delete', ...limited(IPV6) },
+  { kind: 'limit.delete', device: 'v0', handle: 0x6e6c },
   { kind: 'clsact.delete', device: 'v0' },
   { kind: 'neighbour.delete', neighbour: { ...parseIp('10.0.0.2'), device: 'br0', mac: '02:00:00:00:00:22' } },
   { kind: 'route.delete', route: { destination: parseCidr('10.1.0.0/16'), device: 'br0', protocol: PROTOCOL_NUMBER } },
@@ -106,6 +148,8 @@ async function state(route: Talk, namespace: number): Promise<unknown> {
     // Link-local addresses come from MAC addresses, and that of v1 is chosen by chance.
     addresses: text((await observeAddresses(route)).filter(({ scope }) => scope === 0)),
     routes: text(routes.flat()),
+    qdiscs: text(await observeQdiscs(route)),
+    filters: text(await observeFilters(route, links.get('v0')?.index ?? 0)),
     neighbours: text(neighbours.flat().filter(({ state: nud }) => nud === 128)),
     forwarding: sysctl('ipv4/ip_forward'),
     acceptRa: links.has('br0') ? sysctl('ipv6/conf/br0/accept_ra') : '',
@@ -141,13 +185,13 @@ t.test('applying what is applied already changes nothing, and removing what is g
   const { applier, route, namespace } = place(t, 'one')
   await applier.apply(PLAN)
   const before = await state(route, namespace)
-  const again = PLAN.filter(({ kind }) => !['link.add', 'clsact.add', 'ingress.redirect'].includes(kind))
+  const again = PLAN.filter(({ kind }) => !ONCE.has(kind))
   await applier.apply(again)
   t.strictSame(await state(route, namespace), before)
   await applier.apply(REMOVALS)
   await applier.apply(REMOVALS)
   t.equal(await observeLink(route, 'v0'), undefined)
-  await applier.apply([{ kind: 'link.delete', name: 'br0' }])
+  for (const name of ['br0', 'i0']) await applier.apply([{ kind: 'link.delete', name }])
   await applier.apply(REMOVALS)
   t.strictSame([...(await observeLinks(route)).keys()], ['lo'])
 })

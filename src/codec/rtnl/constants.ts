@@ -18,6 +18,12 @@ export const RTM = {
   NEWNEIGH: 28,
   DELNEIGH: 29,
   GETNEIGH: 30,
+  NEWQDISC: 36,
+  DELQDISC: 37,
+  GETQDISC: 38,
+  NEWTFILTER: 44,
+  DELTFILTER: 45,
+  GETTFILTER: 46,
 } as const
 
 /** Multicast groups to join for notifications (NETLINK_ADD_MEMBERSHIP): <linux/rtnetlink.h>. */
@@ -206,3 +212,27 @@ export const NUD = {
 
 /** Flags of a neighbour: <linux/neighbour.h>. */
 export const NTF = { USE: 0x1, SELF: 0x2, MASTER: 0x4, PROXY: 0x8, EXT_LEARNED: 0x10, ROUTER: 0x80 } as const
+
+/** Places of queueing disciplines and filters (tcm_parent): <linux/pkt_sched.h>. */
+export const TC_H = {
+  ROOT: 0xffff_ffff,
+  /** Where clsact and its older brother, ingress, hang. */
+  CLSACT: 0xffff_fff1,
+  /** Filters for what the link receives: TC_H_CLSACT and TC_H_MIN_INGRESS. */
+  INGRESS: 0xffff_fff2,
+} as const
+
+/** Attributes of queueing disciplines and filters: <linux/rtnetlink.h>. */
+export const TCA = { KIND: 1, OPTIONS: 2 } as const
+
+/** TCA_OPTIONS of tbf: <linux/pkt_sched.h>. */
+export const TCA_TBF = { PARMS: 1, RATE64: 4, BURST: 6 } as const
+
+/** TCA_OPTIONS of u32: <linux/pkt_cls.h>. */
+export const TCA_U32 = { HASH: 2, LINK: 3, DIVISOR: 4, SELECTOR: 5, ACTIONS: 7 } as const
+
+/** An action: <linux/pkt_cls.h>. */
+export const TCA_ACT = { KIND: 1, OPTIONS: 2 } as const
+
+/** What mirred does with a packet: <linux/tc_act/tc_mirred.h>. */
+export const MIRRED = { EGRESS_REDIRECT: 1, INGRESS_REDIRECT: 3 } as const

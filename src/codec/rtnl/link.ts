@@ -78,6 +78,8 @@ export type VethPeer = Omit<NewLink, 'up'>
 /** What a link is to be, by its kind. */
 export type LinkKind =
   | { readonly kind: 'dummy' }
+  /** Hands what it is given back to where it came from; a place for a queue that packets pass as they come in. */
+  | { readonly kind: 'ifb' }
   | { readonly kind: 'bridge'; readonly bridge?: BridgeOptions | undefined }
   | { readonly kind: 'veth'; readonly peer: VethPeer }
   | { readonly kind: 'vxlan'; readonly vxlan: VxlanOptions }
@@ -153,6 +155,7 @@ function writePeer(writer: Writer, peer: VethPeer): void {
 function kindData(spec: LinkKind): ((writer: Writer) => void) | undefined {
   switch (spec.kind) {
     case 'dummy':
+    case 'ifb':
       return undefined
     case 'bridge': {
       const { bridge } = spec

@@ -114,6 +114,7 @@ const requests: RequestTable = {
   'move to a namespace': [setLink({ index: 7 }, { netnsFd: 4 })],
   'delete link': [deleteLink({ index: 7 })],
   'delete group': [deleteLinkGroup(7)],
+  'create ifb': [addLink({ kind: 'ifb', name: 'i0', mtu: 1400 })],
 }
 
 checkRequests(t, 'link', requests)

@@ -17,7 +17,10 @@ const RTM = {
   GETNEIGH: 30,
   NEWQDISC: 36,
   DELQDISC: 37,
+  GETQDISC: 38,
   NEWTFILTER: 44,
+  DELTFILTER: 45,
+  GETTFILTER: 46,
 }
 
 const step = (type) => (name, command) => ({ name, type, argv: command.split(' ') })
@@ -30,11 +33,17 @@ const newAddress = step(RTM.NEWADDR)
 const newRoute = step(RTM.NEWROUTE)
 const newNeighbour = step(RTM.NEWNEIGH)
 const getRoute = step(RTM.GETROUTE)
-const redirect = (name, protocol) =>
-  step(RTM.NEWTFILTER)(
+const newQdisc = step(RTM.NEWQDISC)
+const newFilter = step(RTM.NEWTFILTER)
+const deleteFilter = step(RTM.DELTFILTER)
+const redirect = (name, protocol, match) =>
+  newFilter(
     name,
-    `tc filter add dev v0 ingress protocol ${protocol} u32 match u32 0 0 action mirred ingress redirect dev br0`,
+    `tc filter add dev v0 ingress protocol ${protocol} u32 ${match} action mirred ingress redirect dev br0`,
   )
+const TBF = 'tc qdisc replace dev v0 root handle 6e6c: tbf'
+const LIMIT4 = 'tc filter add dev v0 ingress protocol ip pref 5'
+const LIMIT6 = 'tc filter add dev v0 ingress protocol ipv6 pref 17'
 const SELF = '/proc/self/ns/net'
 
 export const STEPS = {
@@ -90,6 +99,7 @@ export const STEPS = {
     newLink('move to a namespace', `ip link set dev w1 netns ${SELF}`),
     step(RTM.DELLINK)('delete link', 'ip link delete dev w1'),
     step(RTM.DELLINK)('delete group', 'ip link delete group 7'),
+    newLink('create ifb', 'ip link add name i0 mtu 1400 type ifb'),
   ],
   address: [
     prepare('ip link set lo up'),
@@ -185,11 +195,47 @@ export const STEPS = {
   traffic: [
     prepare('ip link add name br0 type bridge'),
     prepare('ip link add name v0 type veth peer name p0'),
-    step(RTM.NEWQDISC)('add clsact', 'tc qdisc add dev v0 clsact'),
-    step(RTM.NEWQDISC)('add clsact that is there', 'tc qdisc add dev v0 clsact'),
-    redirect('redirect IPv4', 'ip pref 4'),
-    redirect('redirect IPv6', 'ipv6 pref 16'),
-    step(RTM.DELQDISC)('delete clsact', 'tc qdisc del dev v0 clsact'),
-    step(RTM.DELQDISC)('delete clsact that is not there', 'tc qdisc del dev v0 clsact'),
+    prepare('ip link add name i0 type ifb'),
+    newQdisc('add clsact', 'tc qdisc add dev v0 clsact'),
+    newQdisc('add clsact that is there', 'tc qdisc add dev v0 clsact'),
+    redirect('redirect IPv4', 'ip pref 4', 'match u32 0 0'),
+    redirect('redirect IPv6', 'ipv6 pref 16', 'match u32 0 0'),
+    redirect(
+      'redirect IPv4 of one source',
+      'ip pref 4',
+      'match ip src 10.244.1.5/32 match ether src 0a:58:0a:f4:01:05',
+    ),
+    redirect(
+      'redirect IPv6 of one source',
+      'ipv6 pref 16',
+      'match ip6 src fd00:244:1::5/128 match ether src 0a:58:0a:f4:01:05',
+    ),
+    newFilter('add hash table', `${LIMIT4} handle 4: u32 divisor 256`),
+    newFilter('add hash table that is there', `${LIMIT4} handle 4: u32 divisor 256`),
+    newFilter('lead to hash table', `${LIMIT4} u32 link 4: hashkey mask 0x000000ff at 12 match u32 0 0`),
+    newFilter(
+      'limit IPv4 of one source',
+      `${LIMIT4} handle 4:5:f42 u32 ht 4:5: match ip src 10.244.1.5/32 action mirred egress redirect dev i0`,
+    ),
+    newFilter(
+      'limit a source that is there',
+      `${LIMIT4} handle 4:5:f42 u32 ht 4:5: match ip src 10.244.1.5/32 action mirred egress redirect dev i0`,
+    ),
+    newFilter('limit IPv6', `${LIMIT6} u32 match u32 0 0 action mirred egress redirect dev i0`),
+    step(RTM.GETTFILTER)('list filters', 'tc filter show dev v0 ingress'),
+    deleteFilter('delete filter', 'tc filter delete dev v0 ingress protocol ip pref 5 handle 4:5:f42 u32'),
+    deleteFilter(
+      'delete filter that is not there',
+      'tc filter delete dev v0 ingress protocol ip pref 5 handle 4:5:f42 u32',
+    ),
+    deleteFilter('delete filters of a priority', 'tc filter delete dev v0 ingress protocol ipv6 pref 17'),
+    newQdisc('limit', `${TBF} rate 8mbit burst 20000b limit 45000b`),
+    newQdisc('limit to more than 32 bits', `${TBF} rate 80gbit burst 1000000b limit 5000000b`),
+    step(RTM.GETQDISC)('list qdiscs', 'tc qdisc show'),
+    step(RTM.DELQDISC)('delete limit', 'tc qdisc delete dev v0 root handle 6e6c:'),
+    step(RTM.DELQDISC)('delete limit that is not there', 'tc qdisc delete dev v0 root handle 6e6c:'),
+    step(RTM.DELQDISC)('delete clsact', 'tc qdisc delete dev v0 clsact'),
+    step(RTM.DELQDISC)('delete clsact that is not there', 'tc qdisc delete dev v0 clsact'),
+    deleteFilter('delete filters where none can be', 'tc filter delete dev v0 ingress protocol ip pref 5'),
   ],
 }

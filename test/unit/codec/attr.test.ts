@@ -31,6 +31,7 @@ const typed: Record<string, readonly [(writer: Writer) => unknown, (attributes: 
     u32: [(w) => w.attrU32(1, 0xdeadbeef), (a) => a.u32(1), 0xdeadbeef],
     be16: [(w) => w.attrBe16(1, 0x1234), (a) => a.be16(1), 0x1234],
     be32: [(w) => w.attrBe32(1, 0xdeadbeef), (a) => a.be32(1), 0xdeadbeef],
+    u64: [(w) => w.attrU64(1, 2n ** 64n - 1n), (a) => a.u64(1), 2n ** 64n - 1n],
     be64: [(w) => w.attrBe64(1, 2n ** 64n - 1n), (a) => a.be64(1), 2n ** 64n - 1n],
     'string with NUL': [(w) => w.attrString(1, 'eth0'), (a) => a.string(1), 'eth0'],
     'string without NUL': [(w) => w.attrBytes(1, Buffer.from('eth0')), (a) => a.string(1), 'eth0'],
@@ -64,6 +65,7 @@ t.test('the last of several attributes with one type wins', async (t) => {
 t.test('a number that is shorter than it must be is refused, naming its attribute', async (t) => {
   const short = new Attributes(written((writer) => writer.attrU16(9, 1)))
   t.throws(() => short.u32(9), { code: 'invalid', message: 'netlink attribute 9 has 2 bytes, needs 4' })
+  t.throws(() => short.u64(9), { code: 'invalid' })
   t.throws(() => short.be64(9), { code: 'invalid' })
   t.equal(short.u8(9), 1, 'a longer one is not')
 })

@@ -14,6 +14,7 @@ const layouts: Record<string, readonly [write: (writer: Writer) => unknown, byte
   'u32 is little-endian': [(w) => w.u32(0x12345678), '78563412'],
   'be16 is big-endian': [(w) => w.be16(0x1234), '1234'],
   'be32 is big-endian': [(w) => w.be32(0x12345678), '12345678'],
+  'u64 is little-endian': [(w) => w.u64(0x0102030405060708n), '0807060504030201'],
   'be64 is big-endian': [(w) => w.be64(0x0102030405060708n), '0102030405060708'],
   'raw bytes are copied': [(w) => w.raw(Uint8Array.of(1, 2, 3)), '010203'],
   'an IPv4 address has 4 bytes': [(w) => w.ip('192.0.2.1'), 'c0000201'],
@@ -25,6 +26,7 @@ const layouts: Record<string, readonly [write: (writer: Writer) => unknown, byte
   'a u32 attribute': [(w) => w.attrU32(3, 7), '0800030007000000'],
   'a big-endian u16 attribute': [(w) => w.attrBe16(3, 0x1234), '0600030012340000'],
   'a big-endian u32 attribute': [(w) => w.attrBe32(3, 7), '0800030000000007'],
+  'a u64 attribute': [(w) => w.attrU64(3, 7n), '0c0003000700000000000000'],
   'a big-endian u64 attribute': [(w) => w.attrBe64(3, 7n), '0c0003000000000000000007'],
   'an attribute of bytes is padded, its length is not': [
     (w) => w.attrBytes(3, Buffer.from('abcde')),

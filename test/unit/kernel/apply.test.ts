@@ -14,6 +14,7 @@ import { acknowledgement, reply, ScriptedTransport, type Verdict } from '../../s
 
 const ENODEV = 19
 const ESRCH = 3
+const EINVAL = 22
 const EEXIST = 17
 const EADDRNOTAVAIL = 99
 const IFINFOMSG_BYTES = 16
@@ -110,6 +111,7 @@ t.test('what comes after a refused datagram is not done', async (t) => {
   t.strictSame(kernel.datagrams, ['NEWLINK'])
 })
 
+const filter: Op = { kind: 'filter.delete', device: 'v0', family: IPV4, priority: 5 }
 const removals: Record<string, readonly [Op, number]> = {
   link: [{ kind: 'link.delete', name: 'v0' }, ENODEV],
   address: [{ kind: 'address.delete', address: { ...parseIpPrefix('10.0.0.1/24'), device: 'v0' } }, EADDRNOTAVAIL],
@@ -119,6 +121,10 @@ const removals: Record<string, readonly [Op, number]> = {
   ],
   neighbour: [neighbour('v0', 'neighbour.delete'), 2],
   clsact: [{ kind: 'clsact.delete', device: 'v0' }, 2],
+  'the clsact of a link that had one': [{ kind: 'clsact.delete', device: 'v0' }, EINVAL],
+  "another's limit": [{ kind: 'limit.delete', device: 'v0', handle: 1 }, EINVAL],
+  filter: [filter, 2],
+  'a filter where none can be': [filter, EINVAL],
 }
 
 t.test('what is gone already counts as removed', async (t) => {

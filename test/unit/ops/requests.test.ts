@@ -14,8 +14,7 @@ import { nftRequests, rtnlRequest, type RtnlOp } from '../../../src/ops/requests
 const table: Table = { family: 'ip', name: 't' }
 const set: SetSpec = { name: 'ips', key: [TYPE.ipv4_addr] }
 const MAC = '02:00:00:00:00:01'
-const RTM_QDISC = 36
-const RTM_FILTER = 44
+const filter = { device: 'd0', family: IPV4, priority: 5 }
 
 type Row<K extends RtnlOp['kind'] | NftOp['kind']> = readonly [fields: Omit<OpOf<K>, 'kind'>, type: number]
 
@@ -36,9 +35,15 @@ const RTNL: { readonly [K in RtnlOp['kind']]: readonly [...Row<K>, devices: read
   'neighbour.replace': [{ neighbour: { ...parseIp('10.0.0.2'), device: 'd0', mac: MAC } }, RTM.NEWNEIGH, ['d0']],
   'neighbour.delete': [{ neighbour: { ...parseIp('10.0.0.2'), device: 'd0', mac: MAC } }, RTM.DELNEIGH, ['d0']],
   'fdb.replace': [{ device: 'd0', mac: MAC }, RTM.NEWNEIGH, ['d0']],
-  'clsact.add': [{ device: 'd0' }, RTM_QDISC, ['d0']],
-  'clsact.delete': [{ device: 'd0' }, RTM_QDISC + 1, ['d0']],
-  'ingress.redirect': [{ device: 'd0', family: IPV4, target: 'd1' }, RTM_FILTER, ['d0', 'd1']],
+  'clsact.add': [{ device: 'd0' }, RTM.NEWQDISC, ['d0']],
+  'clsact.delete': [{ device: 'd0' }, RTM.DELQDISC, ['d0']],
+  'ingress.redirect': [{ device: 'd0', family: IPV4, target: 'd1' }, RTM.NEWTFILTER, ['d0', 'd1']],
+  'limit.replace': [{ device: 'd0', handle: 1, rate: 1, burst: 1, limit: 1 }, RTM.NEWQDISC, ['d0']],
+  'limit.delete': [{ device: 'd0', handle: 1 }, RTM.DELQDISC, ['d0']],
+  'filter.add': [{ ...filter, to: 'egress', target: 'd1' }, RTM.NEWTFILTER, ['d0', 'd1']],
+  'filter.delete': [filter, RTM.DELTFILTER, ['d0']],
+  'filter.table': [{ ...filter, tableId: 1, buckets: 256 }, RTM.NEWTFILTER, ['d0']],
+  'filter.link': [{ ...filter, tableId: 1, hash: { offset: 12, mask: 255 } }, RTM.NEWTFILTER, ['d0']],
 }
 
 t.test('every operation on the network is one request, with the indexes of its links', async (t) => {

@@ -16,6 +16,7 @@ const map: SetSpec = {
   key: [TYPE.ipv4_addr, TYPE.inet_proto, TYPE.inet_service],
   data: 'verdict',
 }
+const filter = { device: 'v0', family: IPV4, priority: 5 }
 const MAC = '02:00:00:00:00:01'
 
 type Fields<K extends Op['kind']> = Omit<OpOf<K>, 'kind'>
@@ -24,6 +25,7 @@ type Fields<K extends Op['kind']> = Omit<OpOf<K>, 'kind'>
 const TABLE: { readonly [K in Op['kind']]: readonly (readonly [Fields<K>, string])[] } = {
   'link.add': [
     [{ link: { kind: 'dummy', name: 'd0' } }, 'ip link add name d0 type dummy'],
+    [{ link: { kind: 'ifb', name: 'i0', mtu: 1400 } }, 'ip link add name i0 mtu 1400 type ifb'],
     [
       {
         link: {
@@ -203,6 +205,59 @@ const TABLE: { readonly [K in Op['kind']]: readonly (readonly [Fields<K>, string
     [
       { device: 'v0', family: IPV6, target: 'br0' },
       'tc filter add dev v0 ingress protocol ipv6 pref 16 u32 match u32 0 0 action mirred ingress redirect dev br0',
+    ],
+    [
+      { device: 'v0', family: IPV4, target: 'br0', source: { mac: MAC, address: '10.0.0.9' } },
+      'tc filter add dev v0 ingress protocol ip pref 4 u32 match ip src 10.0.0.9/32 ' +
+        `match ether src ${MAC} action mirred ingress redirect dev br0`,
+    ],
+    [
+      { device: 'v0', family: IPV6, target: 'br0', source: { address: 'fe80::9' } },
+      'tc filter add dev v0 ingress protocol ipv6 pref 16 u32 match ip6 src fe80::9/128 ' +
+        'action mirred ingress redirect dev br0',
+    ],
+  ],
+  'limit.replace': [
+    [
+      { device: 'v0', handle: 0x6e6c, rate: 1_000_000, burst: 20_000, limit: 45_000 },
+      'tc qdisc replace dev v0 root handle 6e6c: tbf rate 8000000bit burst 20000b limit 45000b',
+    ],
+  ],
+  'limit.delete': [[{ device: 'v0', handle: 0x6e6c }, 'tc qdisc delete dev v0 root handle 6e6c:']],
+  'filter.add': [
+    [
+      { ...filter, to: 'egress', target: 'ifb0' },
+      'tc filter add dev v0 ingress protocol ip pref 5 u32 match u32 0 0 action mirred egress redirect dev ifb0',
+    ],
+    [
+      {
+        ...filter,
+        handle: { table: 4, bucket: 0xfe, node: 0x1b },
+        source: { address: '10.0.26.254' },
+        to: 'egress',
+        target: 'ifb0',
+      },
+      'tc filter add dev v0 ingress protocol ip pref 5 handle 4:fe:1b u32 ht 4:fe: match ip src 10.0.26.254/32 ' +
+        'action mirred egress redirect dev ifb0',
+    ],
+  ],
+  'filter.delete': [
+    [filter, 'tc filter delete dev v0 ingress protocol ip pref 5'],
+    [
+      { ...filter, handle: { table: 4, bucket: 0xfe, node: 0x1b } },
+      'tc filter delete dev v0 ingress protocol ip pref 5 handle 4:fe:1b u32',
+    ],
+  ],
+  'filter.table': [
+    [
+      { ...filter, tableId: 0x1a, buckets: 256 },
+      'tc filter add dev v0 ingress protocol ip pref 5 handle 1a: u32 divisor 256',
+    ],
+  ],
+  'filter.link': [
+    [
+      { ...filter, tableId: 0x1a, hash: { offset: 12, mask: 0xff } },
+      'tc filter add dev v0 ingress protocol ip pref 5 u32 link 1a: hashkey mask 0x000000ff at 12 match u32 0 0',
     ],
   ],
   'sysctl.set': [
