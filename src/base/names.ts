@@ -61,8 +61,20 @@ export const HOSTPORTS_TABLE = 'netloom-hostports'
  * - srcnat: the standard place of masquerade. Services' hairpin goes first, so that the general rule for traffic
  *   that leaves the pod networks never judges a flow which has been masqueraded.
  * - filter: the standard place; packets for an unknown port of a Service are rejected before policies see them.
+ * - guardFrames, in `bridge` (<linux/netfilter_bridge.h>, NF_BR_PRI_*): before what rewrites frames (-300), so that they
+ *   are judged as they were sent, and before br_netfilter (0), which shows them to the rules for packets.
+ * - guardPackets: as early as a packet is whole: behind reassembly (-400), before connection tracking (-200).
+ * - guardArp: the only standard place of the family `arp`.
  */
-export const PRIORITY = { dstnat: -100, hairpin: 99, srcnat: 100, reject: -1 } as const
+export const PRIORITY = {
+  dstnat: -100,
+  hairpin: 99,
+  srcnat: 100,
+  reject: -1,
+  guardFrames: -301,
+  guardPackets: -300,
+  guardArp: 0,
+} as const
 
 /** Where the agent listens, unless told otherwise. */
 export const DEFAULT_SOCKET = '/run/netloom/agent.sock'

@@ -13,7 +13,7 @@ import { decodeElements, dumpElements, type Element, joinIntervals } from '../co
 import { decodeRule, dumpRules } from '../codec/nft/rule.js'
 import { decodeSet, dumpSets, type SetFacts, type SetSpec } from '../codec/nft/set.js'
 import { decodeTable, dumpTables, type Table } from '../codec/nft/table.js'
-import { type ActualChain, type ActualRuleset } from '../ops/ruleset.js'
+import { type ActualChain, type ActualRuleset, type Ruleset } from '../ops/ruleset.js'
 import { type Message } from '../codec/wire.js'
 import { NetloomError } from '../base/errors.js'
 import { type Talk } from './talk.js'
@@ -98,6 +98,19 @@ async function observeSets(netfilter: Talk, table: Table): Promise<Map<string, S
     if (decoded !== undefined && sameTable(decoded.table, table)) sets.set(decoded.name, decoded.facts)
   }
   return sets
+}
+
+/** A table with what its sets hold; undefined where the table is not there. Sets that are missing have no elements. */
+export async function observeTable(
+  netfilter: Talk,
+  { table, sets }: Pick<Ruleset, 'table' | 'sets'>,
+): Promise<{ structure: ActualRuleset; elements: ReadonlyMap<string, readonly Element[]> } | undefined> {
+  const structure = await observeRuleset(netfilter, table)
+  if (structure === undefined) return undefined
+  const elements = new Map<string, readonly Element[]>()
+  for (const set of sets)
+    if (structure.sets.has(set.name)) elements.set(set.name, await observeElements(netfilter, table, set))
+  return { structure, elements }
 }
 
 /** The elements of a set that is there. */

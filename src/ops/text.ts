@@ -223,7 +223,8 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'sysctl.set': ({ path, value }) => `sysctl -w ${sysctlText(path)}=${value}`,
   'table.add': ({ table }) => `nft add table ${tableText(table)}`,
   'table.delete': ({ table }) => `nft delete table ${tableText(table)}`,
-  'chain.add': ({ table, chain }) => `nft add chain ${inTable(table, chain.name)}${braces(chainText(chain))}`,
+  'chain.add': ({ table, chain }) =>
+    `nft add chain ${inTable(table, chain.name)}${braces(chainText(chain, table.family))}`,
   'chain.delete': ({ table, chain }) => `nft delete chain ${inTable(table, chain)}`,
   'rules.flush': ({ table, chain }) => `nft flush chain ${inTable(table, chain)}`,
   'rule.add': ({ table, chain, rule }) => `nft add rule ${inTable(table, chain)} ${ruleText(rule)}`,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { ROOT } from '../support/cni-exec.js'
+import { antispoofPlans } from './plans/antispoof.js'
 import { attachPlans } from './plans/attach.js'
 import { masqueradePlans } from './plans/masquerade.js'
 import { proxyPlans } from './plans/proxy.js'
@@ -14,6 +15,7 @@ import { type Planner } from './plans/section.js'
  * With UPDATE=1 in the environment the plans are written instead of compared: read the difference before it is kept.
  */
 const PLANNERS: Readonly<Record<string, Planner>> = {
+  antispoof: antispoofPlans,
   attach: attachPlans,
   masquerade: masqueradePlans,
   proxy: proxyPlans,

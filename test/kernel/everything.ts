@@ -17,6 +17,7 @@ import {
 import { type Table } from '../../src/codec/nft/table.js'
 import { TYPE } from '../../src/codec/nft/types.js'
 import { type NftOp } from '../../src/ops/op.js'
+import { LINK_SETS, linkRules } from '../support/link-rules.js'
 import { type ChainRules, planStructure, type Ruleset } from '../../src/ops/ruleset.js'
 
 /** A table with everything in it that netloom writes, and its elements. */
@@ -41,7 +42,7 @@ const familiesOf = (table: TableFamily): readonly Family[] =>
 
 export const everything = (family: TableFamily, name = 't'): Everything => {
   const table: Table = { family, name }
-  const parts = familiesOf(family).map((of) => partOf(of, family === 'inet'))
+  const parts = [...familiesOf(family).map((of) => partOf(of, family === 'inet')), ...linkPart(family)]
   return {
     ruleset: {
       table,
@@ -85,6 +86,32 @@ const SAMPLES = {
   ipv4: { vip: '10.96.0.1', pod: '10.0.1.5', net: '10.2.0.0', multicast: '224.0.0.0' },
   ipv6: { vip: 'fd00:96::1', pod: 'fd00:1::5', net: 'fd00:2::', multicast: 'ff00::' },
 } as const
+
+const PORT = 'nlm-0123456789a'
+const MAC = '0a:58:0a:01:00:02'
+
+/** What judges frames, and packets with the frame around them. */
+function linkPart(family: TableFamily): Part[] {
+  const hook = { bridge: 'prerouting', inet: 'prerouting', arp: 'input' } as const
+  if (family === 'ip' || family === 'ip6') return []
+  const { guarded, ipv4, ipv6, targets } = LINK_SETS
+  const base = { type: 'filter', hook: hook[family], priority: family === 'bridge' ? -301 : 0 } as const
+  return [
+    {
+      sets: [guarded, ipv4, ipv6, targets],
+      chains: [
+        { chain: { name: 'd' }, rules: [] },
+        { chain: { name: 'links', base }, rules: Object.values(linkRules(family)) },
+      ],
+      elements: [
+        [guarded, [{ key: [PORT] }]],
+        [ipv4, [{ key: [PORT, MAC, SAMPLES.ipv4.pod] }]],
+        [ipv6, [{ key: [PORT, MAC, SAMPLES.ipv6.pod] }]],
+        [targets, [{ key: [PORT, SAMPLES.ipv6.pod] }]],
+      ],
+    },
+  ]
+}
 
 const after = (family: Family, address: string, count: bigint): string =>
   bigIntToIp(family, ipToBigInt(address) + count - 1n)

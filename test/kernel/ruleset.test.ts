@@ -10,7 +10,7 @@ import { planText } from '../../src/ops/text.js'
 import { connect, nft, skipWithout } from '../support/namespaces.js'
 import { creation, everything, type Everything } from './everything.js'
 
-const FAMILIES = ['ip', 'ip6', 'inet'] as const
+const FAMILIES = ['ip', 'ip6', 'inet', 'bridge', 'arp'] as const
 
 const connection = connect()
 const { applier, netfilter } = connection
@@ -231,7 +231,7 @@ t.test('what others do to our table by hand is undone', { skip: noNft }, async (
 
 t.test('tables of others are seen by their names, and their insides are not ours', { skip: noNft }, async (t) => {
   nft(['-f', '-'], 'table arp a\ntable bridge b\ntable inet t\nadd chain inet t c\ntable netdev n')
-  t.strictSame((await observeTables(netfilter)).map(tableText).sort(), ['bridge b', 'inet t'])
+  t.strictSame((await observeTables(netfilter)).map(tableText).sort(), ['arp a', 'bridge b', 'inet t'])
   const all = everything('ip')
   await withTable(all, async () =>
     t.equal(await missing(all.ruleset), '', 'a table of the same name in another family'),

@@ -34,16 +34,25 @@ export const MESSAGE = {
 export const NFTABLES_GROUP = 7
 
 /** Table families (NFPROTO_*). */
-export const TABLE_FAMILY = { inet: 1, ip: 2, bridge: 7, ip6: 10 } as const
+export const TABLE_FAMILY = { inet: 1, ip: 2, arp: 3, bridge: 7, ip6: 10 } as const
 export type TableFamily = keyof typeof TABLE_FAMILY
 
 /** enum nft_verdicts and enum nf_verdicts. */
 export const VERDICT = { drop: 0, accept: 1, continue: -1, jump: -3, goto: -4, return: -5 } as const
 export type VerdictName = keyof typeof VERDICT
 
-/** Netfilter hooks (enum nf_inet_hooks; the bridge family numbers its first five alike). */
+/** Netfilter hooks of IP packets (enum nf_inet_hooks). */
 export const HOOK = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4, ingress: 5 } as const
 export type HookName = keyof typeof HOOK
+
+/** The hooks that a family has: <linux/netfilter_arp.h> numbers its own, <linux/netfilter_bridge.h> as for IP. */
+export const HOOKS: Readonly<Record<TableFamily, Readonly<Partial<Record<HookName, number>>>>> = {
+  inet: HOOK,
+  ip: HOOK,
+  ip6: HOOK,
+  arp: { input: 0, output: 1 },
+  bridge: { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 },
+}
 
 export const TABLE_ATTR = { NAME: 1, FLAGS: 2, USE: 3, HANDLE: 4 } as const
 export const CHAIN_ATTR = { TABLE: 1, HANDLE: 2, NAME: 3, HOOK: 4, POLICY: 5, USE: 6, TYPE: 7 } as const

@@ -1,3 +1,4 @@
+import { NetloomError } from '../../base/errors.js'
 import { type Request } from '../request.js'
 import { FLAG, type Message } from '../wire.js'
 import { ELEM_LIST_ATTR, MESSAGE, SET_ATTR, SET_FLAG, VERDICT_DATA_TYPE } from './constants.js'
@@ -71,16 +72,34 @@ const tlv = (type: number, value: readonly number[]): number[] => [type, value.l
 const u32 = (value: number): number[] => [value, 0, 0, 0]
 
 /** A type's `typeof` record: the kind of expression it came from, then that expression's own data. */
-const typeOf = (kind: number): number[] => [...tlv(0, u32(kind)), ...tlv(1, [])]
+const typeOf = (kind: number, own: readonly number[] = []): number[] => [...tlv(0, u32(kind)), ...tlv(1, own)]
+
+/** The expressions by which a key is declared where its types alone do not tell its size. */
+const expressionsOf = (key: readonly DataType[]): readonly NonNullable<DataType['typeOf']>[] | undefined =>
+  key.some(({ unsized }) => unsized === true)
+    ? key.map(({ name, typeOf }) => {
+        if (typeOf !== undefined) return typeOf
+        throw new NetloomError('internal', `a key with a type of no size cannot have a part of type ${name}`)
+      })
+    : undefined
+
+/** A key's `typeof` record; in a concatenation its parts are numbered. */
+const typeOfKey = (parts: readonly (readonly number[])[]): readonly number[] =>
+  parts.length === 1
+    ? (parts[0] ?? [])
+    : typeOf(
+        EXPRESSION_KIND.concatenation,
+        parts.flatMap((part, place) => tlv(place, part)),
+      )
 
 /** User data as nft itself writes it, so that every nft lists the set in the form in which it can be loaded again. */
 function userdata({ key, data }: SetSpec): Uint8Array {
   const order = (types: readonly DataType[]): number => (types.length === 1 ? (types[0]?.order ?? 0) : 0)
   const bytes = tlv(USERDATA.KEY_ORDER, u32(order(key)))
   if (data !== undefined) bytes.push(...tlv(USERDATA.DATA_ORDER, u32(data === 'verdict' ? 0 : order(data))))
-  const special = key.length === 1 ? key[0]?.typeOf : undefined
-  if (special !== undefined) {
-    bytes.push(...tlv(USERDATA.KEY_TYPEOF, [...special.userdata]))
+  const expressions = expressionsOf(key)
+  if (expressions !== undefined) {
+    bytes.push(...tlv(USERDATA.KEY_TYPEOF, typeOfKey(expressions.map(({ userdata }) => [...userdata]))))
     if (data === 'verdict') bytes.push(...tlv(USERDATA.DATA_TYPEOF, typeOf(EXPRESSION_KIND.verdict)))
   } else {
     if (key.length > 1) bytes.push(...tlv(USERDATA.KEY_TYPEOF, typeOf(EXPRESSION_KIND.concatenation)))
@@ -137,8 +156,9 @@ export const setKind = ({ data }: SetSpec): 'set' | 'map' => (data === undefined
 
 /** The set's declaration in nft's grammar, what stands between its braces. */
 export function setText({ key, data, interval }: SetSpec): string {
-  const special = key.length === 1 ? key[0]?.typeOf : undefined
-  const keys = special === undefined ? `type ${typeNames(key)}` : `typeof ${special.text}`
+  const expressions = expressionsOf(key)
+  const keys =
+    expressions === undefined ? `type ${typeNames(key)}` : `typeof ${expressions.map(({ text }) => text).join(' . ')}`
   const values = data === undefined ? '' : ` : ${data === 'verdict' ? data : typeNames(data)}`
   return `${keys}${values};${interval === true ? ' flags interval;' : ''}`
 }

@@ -1,6 +1,6 @@
 import { type Family } from '../../base/family.js'
 import { type Expression } from './expression.js'
-import { type DataType, IP_PROTOCOL, TYPE, valueBytes, type Verdict, verdictText } from './types.js'
+import { type DataType, IP_PROTOCOL, ND_TARGET, TYPE, valueBytes, type Verdict, verdictText } from './types.js'
 
 /**
  * Rules as people write them. A statement has a text (what `nft` would accept) and the kernel expressions it stands
@@ -16,7 +16,7 @@ export interface Field {
 }
 
 export type Statement =
-  | { readonly kind: 'match'; readonly field: Field; readonly value: number }
+  | { readonly kind: 'match'; readonly field: Field; readonly value: number; readonly negate?: boolean }
   | { readonly kind: 'lookup'; readonly fields: readonly Field[]; readonly set: string; readonly negate?: boolean }
   | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string }
   | { readonly kind: 'dnat'; readonly family: Family; readonly fields: readonly Field[]; readonly map: string }
@@ -24,8 +24,8 @@ export type Statement =
   | { readonly kind: 'reject'; readonly family: Family; readonly with: 'tcp reset' | 'port-unreachable' }
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
 
-const META = { L4PROTO: 16, NFPROTO: 15 } as const
-const PAYLOAD_BASE = { network: 1, transport: 2 } as const
+const META = { PROTOCOL: 1, IIFNAME: 6, IIFTYPE: 8, NFPROTO: 15, L4PROTO: 16 } as const
+const PAYLOAD_BASE = { link: 0, network: 1, transport: 2 } as const
 
 const payload = (
   text: string,
@@ -51,11 +51,38 @@ export const destinationAddress = (family: Family): Field =>
 export const destinationPort: Field = payload('th dport', TYPE.inet_service, ['transport', 2])
 export const transportProtocol: Field = meta('meta l4proto', TYPE.inet_proto, META.L4PROTO)
 /**
- * The family of a packet; NFPROTO_* in one byte, which inet_proto's codec fits. In an inet table it has to be matched
- * directly before the first address: else nft lists bytes of a header that it does not know, which it cannot load; and
- * where it stands elsewhere, a list that was loaded again has other rules than were written.
+ * The family of a packet, NFPROTO_*. In an inet table it has to be matched directly before the first address: else nft
+ * lists bytes of a header that it does not know, which it cannot load; and where it stands elsewhere, a list that was
+ * loaded again has other rules than were written.
  */
-export const networkProtocol: Field = meta('meta nfproto', TYPE.inet_proto, META.NFPROTO)
+export const networkProtocol: Field = meta('meta nfproto', TYPE.nf_proto, META.NFPROTO)
+
+/** The link that a packet or frame came in by. */
+export const inputLink: Field = meta('iifname', TYPE.ifname, META.IIFNAME)
+/** The kind of that link: matched before fields of a frame in tables of families that have other links as well. */
+export const inputLinkType: Field = meta('meta iiftype', TYPE.iface_type, META.IIFTYPE)
+
+export const frameSource: Field = payload('ether saddr', TYPE.ether_addr, ['link', 6])
+/** As it stands in the frame; of a frame with a VLAN tag, the tag's. */
+export const frameType: Field = payload('ether type', TYPE.ether_type, ['link', 12])
+/**
+ * What the kernel makes of a frame, after it took a VLAN tag off. In a bridge table nft looks at this before IP
+ * addresses, and leaves out what looks at it, or at {@link frameType}: a list that was loaded again has this.
+ */
+export const frameProtocol: Field = meta('meta protocol', TYPE.ether_type, META.PROTOCOL)
+
+/** The sender of an ARP packet for IPv4 and Ethernet (RFC 826), its two addresses. */
+export const arpSenderMac: Field = payload('arp saddr ether', TYPE.ether_addr, ['network', 8])
+export const arpSenderAddress: Field = payload('arp saddr ip', TYPE.ipv4_addr, ['network', 14])
+
+/** The protocol behind the IPv6 header itself; of a packet with extension headers it is the first of them. */
+export const nextHeader: Field = payload('ip6 nexthdr', TYPE.inet_proto, ['network', 6])
+export const icmpv6Type: Field = payload('icmpv6 type', TYPE.icmpv6_type, ['transport', 0])
+/** Of a neighbour advertisement, in a packet without extension headers. */
+export const advertisedAddress: Field = payload(TYPE.nd_target.typeOf.text, TYPE.nd_target, [
+  'network',
+  ND_TARGET.offset / 8,
+])
 
 /** A random number below `modulus`, drawn anew for each packet. */
 export const randomBelow = (modulus: number): Field => ({
@@ -91,14 +118,14 @@ const REJECT = {
  */
 const RANDOM_FULLY = 0x10
 
+/** enum nft_cmp_ops. */
+const CMP = { EQ: 0, NEQ: 1 } as const
+
 /** The kernel expressions of a statement. */
 export function lower(statement: Statement): Expression[] {
   switch (statement.kind) {
     case 'match':
-      return [
-        statement.field.load(1),
-        { name: 'cmp', values: { sreg: 1, op: 0, data: valueBytes(statement.field.type, statement.value) } },
-      ]
+      return lowerMatch(statement)
     case 'lookup': {
       const flags = statement.negate === true ? { flags: 1 } : {}
       return [...loadAll(statement.fields), { name: 'lookup', values: { set: statement.set, sreg: 1, ...flags } }]
@@ -116,6 +143,11 @@ export function lower(statement: Statement): Expression[] {
   }
 }
 
+const lowerMatch = ({ field, value, negate }: Extract<Statement, { kind: 'match' }>): Expression[] => [
+  field.load(1),
+  { name: 'cmp', values: { sreg: 1, op: negate === true ? CMP.NEQ : CMP.EQ, data: valueBytes(field.type, value) } },
+]
+
 /** The map answers address and port side by side: the address from word 0, the port in the word behind it. */
 function lowerDnat({ fields, map, family }: Extract<Statement, { kind: 'dnat' }>): Expression[] {
   const portRegister = register(family.bytes / 4)
@@ -128,13 +160,15 @@ function lowerDnat({ fields, map, family }: Extract<Statement, { kind: 'dnat' }>
 
 const fieldsText = (fields: readonly Field[]): string => fields.map(({ text }) => text).join(' . ')
 
+const notText = ({ negate }: { readonly negate?: boolean }): string => (negate === true ? '!= ' : '')
+
 /** The statement in nft's grammar. */
 export function statementText(statement: Statement): string {
   switch (statement.kind) {
     case 'match':
-      return `${statement.field.text} ${matchValueText(statement.field, statement.value)}`
+      return `${statement.field.text} ${notText(statement)}${statement.field.type.text(statement.value)}`
     case 'lookup':
-      return `${fieldsText(statement.fields)} ${statement.negate === true ? '!= ' : ''}@${statement.set}`
+      return `${fieldsText(statement.fields)} ${notText(statement)}@${statement.set}`
     case 'vmap':
       return `${fieldsText(statement.fields)} vmap @${statement.map}`
     case 'dnat':
@@ -149,14 +183,6 @@ export function statementText(statement: Statement): string {
 }
 
 const icmpName = (family: Family): string => (family.bytes === 4 ? 'icmp' : 'icmpv6')
-
-const NFPROTO_TEXT = new Map([
-  [2, 'ipv4'],
-  [10, 'ipv6'],
-])
-
-const matchValueText = (field: Field, value: number): string =>
-  field === networkProtocol ? (NFPROTO_TEXT.get(value) ?? String(value)) : field.type.text(value)
 
 /** Shorthand for the protocols that netloom translates. */
 export const PROTOCOL = { TCP: IP_PROTOCOL.tcp, UDP: IP_PROTOCOL.udp, SCTP: IP_PROTOCOL.sctp } as const

@@ -31,7 +31,7 @@ const FAMILY_NAMES = new Map(
   Object.entries(TABLE_FAMILY).map(([name, number]) => [number as number, name as TableFamily]),
 )
 
-/** The table family of a message; undefined for one that netloom has no tables in (arp, netdev). */
+/** The table family of a message; undefined for one that netloom has no tables in (netdev). */
 export const readFamily = (message: Message): TableFamily | undefined => FAMILY_NAMES.get(message.payload[0] ?? 0)
 
 interface TableRequest {

@@ -1,7 +1,9 @@
 import { type Attributes } from '../attr.js'
 import { DATA_ATTR, VERDICT, VERDICT_ATTR, type VerdictName } from './constants.js'
-import { bytesToIp } from '../../base/ip.js'
+import { IPV4, IPV6 } from '../../base/family.js'
+import { bytesToIp, ipToBytes } from '../../base/ip.js'
 import { invalid, NetloomError } from '../../base/errors.js'
+import { bytesToMac, macToBytes } from '../rtnl/mac.js'
 import { Writer } from '../wire.js'
 
 /** Data types of set keys and map values. Their numbers are nft's own (enum datatypes of its datatype.h). */
@@ -19,14 +21,16 @@ export interface DataType {
   readonly name: string
   /** What nft stores in NFTA_SET_KEY_TYPE so that it can print the set. */
   readonly id: number
-  readonly bytes: 1 | 2 | 4 | 16
+  readonly bytes: 1 | 2 | 4 | 6 | 16
   /** nft's enum byteorder, which goes into the set's user data: 1 host, 2 network. */
   readonly order: 1 | 2
   readonly write: (writer: Writer, value: Scalar) => void
   readonly read: (bytes: Buffer) => Scalar
   readonly text: (value: Scalar) => string
-  /** For a type without a name of its own: the expression that nft prints behind `typeof`, and its user data. */
+  /** An expression of the type, as nft prints it behind `typeof`, and its user data. */
   readonly typeOf?: { readonly text: string; readonly userdata: Uint8Array }
+  /** nft's name for the type does not tell its size: a set whose key has it is declared with `typeof`. */
+  readonly unsized?: true
 }
 
 const address = (name: string, id: number, bytes: 4 | 16): DataType => ({
@@ -51,26 +55,70 @@ function fitting(type: string, value: Scalar, maximum: number): number {
 
 /** IPPROTO_* of <netinet/in.h> that nft prints by name. */
 export const IP_PROTOCOL = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const
-const PROTOCOL_NAMES = new Map(Object.entries(IP_PROTOCOL).map(([name, number]) => [number as number, name]))
+/** ETH_P_* of <linux/if_ether.h>, by nft's names. */
+export const ETHER_TYPE = { ip: 0x0800, arp: 0x0806, '8021q': 0x8100, ip6: 0x86dd, '8021ad': 0x88a8 } as const
+/** ARPHRD_* of <linux/if_arp.h>. */
+export const LINK_TYPE = { ether: 1 } as const
+/** Types of ICMPv6 packets that routers and neighbours send (RFC 4861), by nft's names. */
+export const ICMPV6_TYPE = { 'nd-router-advert': 134, 'nd-neighbor-advert': 136, 'nd-redirect': 137 } as const
 
-/** User data of `typeof numgen inc mod 2`: the expression's kind 23, then type inc 0, modulus 2, offset 0. */
-const NUMGEN_USERDATA = Uint8Array.of(
-  ...[0, 4, 23, 0, 0, 0],
-  ...[1, 18, 0, 4, 0, 0, 0, 0, 1, 4, 2, 0, 0, 0, 2, 4, 0, 0, 0, 0],
-)
+/** User data of an expression of nft's: its kind (enum expr_types), and 32-bit numbers of its own by their places. */
+const expressionUserdata = (kind: number, numbers: readonly number[]): Uint8Array => {
+  const u32 = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, 0, 0]
+  const own = numbers.flatMap((value, place) => [place, 4, ...u32(value)])
+  return Uint8Array.of(0, 4, ...u32(kind), 1, own.length, ...own)
+}
+
+/** IFNAMSIZ of <linux/if.h>, the byte that ends it included. */
+const IFNAME_BYTES = 16
+
+function writeIfname(writer: Writer, value: Scalar): void {
+  const name = Buffer.from(String(value))
+  if (typeof value !== 'string' || name.length === 0 || name.length >= IFNAME_BYTES)
+    throw invalid('ifname', `'${value}' is not the name of a link`)
+  writer.raw(name).zeros(IFNAME_BYTES - name.length)
+}
+
+interface Enumeration {
+  readonly name: string
+  readonly id: number
+  readonly bytes: 1 | 2
+  readonly order?: 1 | 2
+  /** Those numbers that nft prints by name. */
+  readonly names: Readonly<Record<string, number>>
+}
+
+/** A small number that mostly has a name. */
+function enumeration({ names, order = 2, ...type }: Enumeration): DataType {
+  const texts = new Map(Object.entries(names).map(([name, number]) => [number, name]))
+  return {
+    ...type,
+    order,
+    write: (writer, value) => {
+      const number = fitting(type.name, value, 2 ** (8 * type.bytes) - 1)
+      if (type.bytes === 1) writer.u8(number)
+      else if (order === 2) writer.be16(number)
+      else writer.u16(number)
+    },
+    read: (bytes) => (order === 2 ? bytes.readUIntBE(0, type.bytes) : bytes.readUIntLE(0, type.bytes)),
+    text: (value) => texts.get(value as number) ?? String(value),
+  }
+}
+
+/** nft's kinds of expressions (enum expr_types). */
+const EXPR = { payload: 7, meta: 9, numgen: 23 } as const
+/** NFT_META_IIFNAME of <linux/netfilter/nf_tables.h>. */
+const IIFNAME = 6
+/** nft's way to tell bytes of the network header: of no protocol, no field that it knows; PROTO_BASE_NETWORK_HDR. */
+const NETWORK_HEADER = [0, 0, 2] as const
+
+/** Bits of an IPv6 packet that hold the target of a neighbour advertisement (RFC 4861, section 4.4). */
+export const ND_TARGET = { offset: 384, length: 128 } as const
 
 export const TYPE = {
   ipv4_addr: address('ipv4_addr', 7, 4),
   ipv6_addr: address('ipv6_addr', 8, 16),
-  inet_proto: {
-    name: 'inet_proto',
-    id: 12,
-    bytes: 1,
-    order: 2,
-    write: (writer, value) => writer.u8(fitting('inet_proto', value, 0xff)),
-    read: (bytes) => bytes.readUInt8(0),
-    text: (value) => PROTOCOL_NAMES.get(value as number) ?? String(value),
-  },
+  inet_proto: enumeration({ name: 'inet_proto', id: 12, bytes: 1, names: IP_PROTOCOL }),
   inet_service: {
     name: 'inet_service',
     id: 13,
@@ -92,8 +140,48 @@ export const TYPE = {
     write: (writer, value) => writer.u32(fitting('integer', value, 0xffff_ffff)),
     read: (bytes) => bytes.readUInt32LE(0),
     text: String,
-    typeOf: { text: 'numgen inc mod 2', userdata: NUMGEN_USERDATA },
+    typeOf: { text: 'numgen inc mod 2', userdata: expressionUserdata(EXPR.numgen, [0, 2, 0]) },
+    unsized: true,
   },
+  ether_addr: {
+    name: 'ether_addr',
+    id: 9,
+    bytes: 6,
+    order: 2,
+    write: (writer, value) => writer.raw(macToBytes(String(value), 'ether_addr')),
+    read: (bytes) => bytesToMac(bytes) ?? '',
+    text: String,
+  },
+  /** The name of a link. */
+  ifname: {
+    name: 'ifname',
+    id: 41,
+    bytes: IFNAME_BYTES,
+    order: 1,
+    write: writeIfname,
+    read: (bytes) => bytes.toString('utf8').replace(/\0.*$/s, ''),
+    text: (value) => `"${value}"`,
+    typeOf: { text: 'iifname', userdata: expressionUserdata(EXPR.meta, [IIFNAME]) },
+  },
+  /**
+   * The target of a neighbour advertisement, an IPv6 address. nft 1.0.6 knows only its place in the packet, counted
+   * from the IPv6 header here: counted from ICMPv6's, later ones know it as an address and have a set of another type.
+   */
+  nd_target: {
+    ...address('ipv6_addr', 8, 16),
+    name: 'integer',
+    id: 4,
+    text: (value) => `0x${Buffer.from(ipToBytes(String(value))).toString('hex')}`,
+    typeOf: {
+      text: `@nh,${ND_TARGET.offset},${ND_TARGET.length}`,
+      userdata: expressionUserdata(EXPR.payload, [...NETWORK_HEADER, ND_TARGET.offset, ND_TARGET.length]),
+    },
+    unsized: true,
+  },
+  ether_type: enumeration({ name: 'ether_type', id: 10, bytes: 2, names: ETHER_TYPE }),
+  iface_type: enumeration({ name: 'iface_type', id: 21, bytes: 2, order: 1, names: LINK_TYPE }),
+  icmpv6_type: enumeration({ name: 'icmpv6_type', id: 29, bytes: 1, names: ICMPV6_TYPE }),
+  nf_proto: enumeration({ name: 'nf_proto', id: 2, bytes: 1, names: { ipv4: IPV4.nfproto, ipv6: IPV6.nfproto } }),
 } as const satisfies Record<string, DataType>
 
 const align = (bytes: number): number => (bytes + 3) & ~3

@@ -16,6 +16,17 @@ const chains: Record<string, Chain> = {
   route: { name: 'r', base: { type: 'route', hook: 'output', priority: 0 } },
 }
 
+/** Hooks and priorities that have other numbers or names in other families. */
+const LINK_CHAINS: readonly (readonly [name: string, Table, Chain])[] = [
+  ['prerouting', { family: 'bridge', name: 't' }, hook('p', 'prerouting', -301)],
+  ['prerouting', { family: 'inet', name: 't' }, hook('p', 'prerouting', -300)],
+  ['input', { family: 'arp', name: 't' }, hook('i', 'input', 0)],
+]
+
+function hook(name: string, at: 'prerouting' | 'input', priority: number): Chain {
+  return { name, base: { type: 'filter', hook: at, priority } }
+}
+
 t.test('chains are created and deleted byte for byte as nft does', async (t) => {
   const rows = tables.flatMap((table) => [
     ...Object.entries(chains).map(([name, chain]): [string, Row] => [
@@ -24,17 +35,27 @@ t.test('chains are created and deleted byte for byte as nft does', async (t) => 
     ]),
     [`${table.family} t: delete`, { requests: [deleteChain(table, 'c')] }] as [string, Row],
   ])
-  checkRequests(t, 'chain', Object.fromEntries(rows))
+  const ofLinks = LINK_CHAINS.map(([name, table, chain]): [string, Row] => [
+    `${table.family} t: ${name}`,
+    { requests: [addChain(table, chain)] },
+  ])
+  checkRequests(t, 'chain', Object.fromEntries([...rows, ...ofLinks]))
 })
 
 t.test("a chain's text is what nft was given for it", async (t) => {
   const { captured } = captures('chain')
   for (const [name, chain] of Object.entries(chains)) {
-    const declaration = chainText(chain) === '' ? '' : ` { ${chainText(chain)} }`
+    const text = chainText(chain, 'ip')
+    const declaration = text === '' ? '' : ` { ${text} }`
     // nft takes names of the standard priorities, and numbers for all.
     const given = captured(`ip t: ${name}`).text.replace('priority 0', 'priority filter')
     t.equal(`add chain ip t ${chain.name}${declaration}`, given)
   }
+  for (const [name, { family }, chain] of LINK_CHAINS)
+    t.equal(
+      `add chain ${family} t ${chain.name} { ${chainText(chain, family)} }`,
+      captured(`${family} t: ${name}`).text,
+    )
 })
 
 t.test("the kernel's list of chains is read, those of others and their policies included", async (t) => {
@@ -48,10 +69,10 @@ t.test("the kernel's list of chains is read, those of others and their policies 
     { name: 'd' },
   ]
   const theirs: Chain = { name: 'theirs', base: { type: 'route', hook: 'output', priority: -150, policy: 'drop' } }
-  t.strictSame(
-    answers('chains').map(decodeChain),
-    tables.flatMap((table) =>
+  t.strictSame(answers('chains').map(decodeChain), [
+    ...tables.flatMap((table) =>
       (table.family === 'ip' ? [...ofBoth, theirs] : ofBoth).map((chain) => ({ table, chain })),
     ),
-  )
+    ...LINK_CHAINS.flatMap(([, table]) => [{ name: 'c' }, { name: 'd' }].map((chain) => ({ table, chain }))),
+  ])
 })

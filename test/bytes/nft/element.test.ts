@@ -6,7 +6,8 @@ import { flushSet } from '../../../src/codec/nft/set.js'
 import { tableText } from '../../../src/codec/nft/table.js'
 import { PROTOCOL } from '../../../src/codec/nft/statement.js'
 import { answers, captures, checkRequests, type Normal, type Row, type Tree } from './captured.js'
-import { type Fixture, FIXTURES } from './fixtures.js'
+import { LINK_SETS } from '../../support/link-rules.js'
+import { type Fixture, FIXTURES, LINK_TABLES } from './fixtures.js'
 
 type SetName = keyof Fixture['sets']
 
@@ -40,6 +41,20 @@ function elements({ family, vip, pod }: Fixture): Record<string, readonly [SetNa
     'delete catch-all': ['frontends', { key: [], data: { verdict: 'drop' } }],
   }
 }
+
+const PORT = 'nlm-0123456789a'
+const MAC = '0a:58:0a:01:00:02'
+
+const LINK_ELEMENTS = {
+  guarded: { key: [PORT] },
+  ipv4: { key: [PORT, MAC, '10.1.0.2'] },
+  ipv6: { key: [PORT, MAC, 'fd00:1::2'] },
+  targets: { key: [PORT, 'fd00:1::2'] },
+} as const satisfies Record<keyof typeof LINK_SETS, Element>
+
+const linkElements = LINK_TABLES.flatMap((table) =>
+  Object.values(LINK_SETS).map((set) => ({ table, set, element: LINK_ELEMENTS[set.name] })),
+)
 
 const [SET_ID, ELEMENTS, KEY, FLAGS, USERDATA] = [4, 3, 1, 3, 6]
 const INTERVAL_END = '00000001'
@@ -83,7 +98,18 @@ t.test('elements are added, deleted and flushed byte for byte as nft does', asyn
     [`${tableText(fixture.table)}: flush set`, { requests: [flushSet(fixture.table, 'ips')], normal: sorted }],
     [`${tableText(fixture.table)}: flush map`, { requests: [flushSet(fixture.table, 'slots')], normal: sorted }],
   ])
-  checkRequests(t, 'element', Object.fromEntries(rows))
+  const ofLinks = linkElements.flatMap(({ table, set, element }): [string, Row][] => [
+    [`${tableText(table)}: add to ${set.name}`, { requests: addElements(table, set, [element]), normal: plain }],
+    ...(set.name === 'ipv4'
+      ? [
+          [
+            `${tableText(table)}: delete from ${set.name}`,
+            { requests: deleteElements(table, set, [element]), normal: plain },
+          ] as [string, Row],
+        ]
+      : []),
+  ])
+  checkRequests(t, 'element', Object.fromEntries([...rows, ...ofLinks]))
 })
 
 t.test("an element's text is what nft was given for it", async (t) => {
@@ -98,6 +124,11 @@ t.test("an element's text is what nft was given for it", async (t) => {
         captured(`${tableText(fixture.table)}: ${name}`).text,
       )
     }
+  for (const { table, set, element } of linkElements)
+    t.equal(
+      `add element ${tableText(table)} ${set.name} { ${elementText(set, element)} }`,
+      captured(`${tableText(table)}: add to ${set.name}`).text,
+    )
 })
 
 t.test("the kernel's lists of elements are read", async (t) => {
@@ -118,5 +149,16 @@ t.test("the kernel's lists of elements are read", async (t) => {
       const order = (elements: readonly object[]): string[] => elements.map((element) => JSON.stringify(element)).sort()
       t.strictSame(order(read), order(list), `${tableText(fixture.table)} ${set}`)
     }
+  }
+  for (const { table, set, element } of linkElements) {
+    const ours = messages.filter((message) => {
+      const header = decodeElementsHeader(message)
+      return header?.set === set.name && header.table.family === table.family
+    })
+    t.strictSame(
+      ours.flatMap((message) => decodeElements(message, set)),
+      [element],
+      `${tableText(table)} ${set.name}`,
+    )
   }
 })

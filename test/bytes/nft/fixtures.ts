@@ -36,3 +36,9 @@ export const FIXTURES: readonly Fixture[] = [
   fixture(IPV4, '10.96.0.1', '10.0.1.5'),
   fixture(IPV6, 'fd00:96::1', 'fd00:1::5'),
 ]
+
+/** Tables that judge frames, and packets with the frame around them. */
+export const LINK_TABLES: readonly Table[] = (['bridge', 'inet', 'arp'] as const).map((family) => ({
+  family,
+  name: 't',
+}))

@@ -14,7 +14,8 @@ import {
 } from '../../../src/codec/nft/statement.js'
 import { type Table, tableText } from '../../../src/codec/nft/table.js'
 import { answers, captures, checkRequests, type Normal, type Row, type Tree } from './captured.js'
-import { type Fixture, FIXTURES } from './fixtures.js'
+import { type Fixture, FIXTURES, LINK_TABLES } from './fixtures.js'
+import { linkRules } from '../../support/link-rules.js'
 
 /** Rules of the captures by their names, with the chain that they are in. */
 function rules({ family }: Fixture): Record<string, readonly [chain: string, Rule]> {
@@ -56,6 +57,14 @@ function rules({ family }: Fixture): Record<string, readonly [chain: string, Rul
 const INET: Table = { family: 'inet', name: 't' }
 const ofFamily: Rule = [{ kind: 'match', field: networkProtocol, value: IPV6.nfproto }, { kind: 'masquerade' }]
 
+const ofLinks = (): [string, Row][] =>
+  LINK_TABLES.flatMap((table) =>
+    Object.entries(linkRules(table.family)).map(([name, rule]): [string, Row] => [
+      `${tableText(table)}: ${name}`,
+      { requests: [addRule(table, 'c', rule)], normal: bySetName },
+    ]),
+  )
+
 const LOOKUP = Buffer.from('lookup\0').toString('hex')
 const [EXPRESSIONS, EXPRESSION_DATA, LOOKUP_SET_ID] = [4, 2, 4]
 
@@ -90,6 +99,7 @@ t.test('rules are added and flushed byte for byte as nft does', async (t) => {
   checkRequests(t, 'rule', {
     ...Object.fromEntries(rows),
     'inet t: match family': { requests: [addRule(INET, 's', ofFamily)] },
+    ...Object.fromEntries(ofLinks()),
   })
 })
 
@@ -102,6 +112,9 @@ t.test("a rule's text is what nft was given for it", async (t) => {
         captured(`${tableText(fixture.table)}: ${name}`).text,
       )
   t.equal(`add rule inet t s ${ruleText(ofFamily)}`, captured('inet t: match family').text)
+  for (const table of LINK_TABLES)
+    for (const [name, rule] of Object.entries(linkRules(table.family)))
+      t.equal(`add rule ${tableText(table)} c ${ruleText(rule)}`, captured(`${tableText(table)}: ${name}`).text)
 })
 
 t.test("the kernel's rules have the fingerprints of ours, and those of others have not", async (t) => {
@@ -121,5 +134,11 @@ t.test("the kernel's rules have the fingerprints of ours, and those of others ha
       )
     }
   }
+  for (const table of LINK_TABLES)
+    t.strictSame(
+      read.filter((rule) => rule?.table.family === table.family).map((rule) => rule?.fingerprint),
+      Object.values(linkRules(table.family)).map(ruleFingerprint),
+      tableText(table),
+    )
   t.equal(read.filter((rule) => rule?.fingerprint === FOREIGN_RULE).length, 1, 'a kind that netloom never writes')
 })

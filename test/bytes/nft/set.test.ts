@@ -2,7 +2,8 @@ import t from 'tap'
 import { addSet, decodeSet, deleteSet, setFacts, setKind, setText } from '../../../src/codec/nft/set.js'
 import { tableText } from '../../../src/codec/nft/table.js'
 import { answers, captures, checkRequests, type Row } from './captured.js'
-import { type Fixture, FIXTURES } from './fixtures.js'
+import { LINK_SETS } from '../../support/link-rules.js'
+import { type Fixture, FIXTURES, LINK_TABLES } from './fixtures.js'
 
 const NAMES: Readonly<Record<string, keyof Fixture['sets']>> = {
   set: 'ips',
@@ -14,6 +15,8 @@ const NAMES: Readonly<Record<string, keyof Fixture['sets']>> = {
   'map to port': 'ports',
 }
 
+const linkSets = LINK_TABLES.flatMap((table) => Object.values(LINK_SETS).map((set) => ({ table, set })))
+
 t.test('sets and maps are created and deleted byte for byte as nft does', async (t) => {
   const rows = FIXTURES.flatMap(({ table, sets }): [string, Row][] => [
     ...Object.entries(NAMES).map(([name, set]): [string, Row] => [
@@ -23,7 +26,11 @@ t.test('sets and maps are created and deleted byte for byte as nft does', async 
     [`${tableText(table)}: delete set`, { requests: [deleteSet(table, 'ips')] }],
     [`${tableText(table)}: delete map`, { requests: [deleteSet(table, 'slots')] }],
   ])
-  checkRequests(t, 'set', Object.fromEntries(rows))
+  const ofLinks = linkSets.map(({ table, set }): [string, Row] => [
+    `${tableText(table)}: ${set.name}`,
+    { requests: [addSet(table, set)] },
+  ])
+  checkRequests(t, 'set', Object.fromEntries([...rows, ...ofLinks]))
 })
 
 t.test("a set's text is what nft was given for it", async (t) => {
@@ -34,13 +41,18 @@ t.test("a set's text is what nft was given for it", async (t) => {
         `add ${setKind(sets[set])} ${tableText(table)} ${set} { ${setText(sets[set])} }`,
         captured(`${tableText(table)}: ${name}`).text,
       )
+  for (const { table, set } of linkSets)
+    t.equal(
+      `add set ${tableText(table)} ${set.name} { ${setText(set)} }`,
+      captured(`${tableText(table)}: ${set.name}`).text,
+    )
 })
 
 t.test("the kernel's list of sets is read, and each is recognised as the one that was asked for", async (t) => {
-  t.strictSame(
-    answers('sets').map(decodeSet),
-    FIXTURES.flatMap(({ table, sets }) =>
+  t.strictSame(answers('sets').map(decodeSet), [
+    ...FIXTURES.flatMap(({ table, sets }) =>
       Object.entries(sets).map(([name, spec]) => ({ table, name, facts: setFacts(spec) })),
     ),
-  )
+    ...linkSets.map(({ table, set }) => ({ table, name: set.name, facts: setFacts(set) })),
+  ])
 })

@@ -98,29 +98,117 @@ const chains = (table) => [
   keep(`${table}: delete`, `delete chain ${table} c`),
 ]
 
+/** Tables that judge frames, and packets with the frame around them. */
+const LINK = { guarded: 'ifname', ipv4: 'ifname . ether_addr . ipv4_addr', ipv6: 'ifname . ether_addr . ipv6_addr' }
+const PORT = '"nlm-0123456789a"'
+const MAC = '0a:58:0a:01:00:02'
+
+const linkSets = (table) => [
+  prepare(`add table ${table}`),
+  ...Object.entries(LINK).map(([name, type]) =>
+    keep(`${table}: ${name}`, `add set ${table} ${name} { type ${type}; }`),
+  ),
+  keep(`${table}: targets`, `add set ${table} targets { typeof iifname . @nh,384,128; }`),
+]
+
+const linkElements = (table) => {
+  const add = (set, element) => keep(`${table}: add to ${set}`, `add element ${table} ${set} { ${element} }`)
+  return [
+    add('guarded', PORT),
+    add('ipv4', `${PORT} . ${MAC} . 10.1.0.2`),
+    add('ipv6', `${PORT} . ${MAC} . fd00:1::2`),
+    add('targets', `${PORT} . 0xfd000001000000000000000000000002`),
+    keep(`${table}: delete from ipv4`, `delete element ${table} ipv4 { ${PORT} . ${MAC} . 10.1.0.2 }`),
+  ]
+}
+
+/** What says of which protocol a frame is, in the words that nft itself puts before fields of that protocol. */
+const ETHER = 'meta iiftype ether'
+const OF_PROTOCOL = {
+  bridge: { ip: 'meta protocol ip', ip6: 'meta protocol ip6', arp: 'ether type arp', icmpv6: 'ether type ip6' },
+  inet: { ip: `${ETHER} ether type ip`, ip6: `${ETHER} ether type ip6`, icmpv6: 'meta nfproto ipv6' },
+  arp: { arp: ETHER },
+}
+
+const source = (address) => `iifname . ether saddr . ${address}`
+
+const linkRules = (family) => {
+  const table = `${family} t`
+  const { ip, ip6, arp, icmpv6 } = OF_PROTOCOL[family]
+  const rule = (name, text) => keep(`${table}: ${name}`, `add rule ${table} c ${text}`)
+  const advertisement = `${icmpv6} meta l4proto icmpv6 icmpv6 type nd-neighbor-advert`
+  return [
+    prepare(`add chain ${table} c`, `add chain ${table} d`),
+    rule('guarded link', 'iifname @guarded goto d'),
+    ...(ip === undefined ? [] : [rule('IPv4 source', `${ip} ${source('ip saddr')} @ipv4 accept`)]),
+    ...(ip6 === undefined ? [] : [rule('IPv6 source', `${ip6} ${source('ip6 saddr')} @ipv6 accept`)]),
+    ...(arp === undefined
+      ? []
+      : [
+          rule(
+            'ARP sender',
+            `${arp} ${source('arp saddr ip')} @ipv4 iifname . arp saddr ether . arp saddr ip @ipv4 accept`,
+          ),
+        ]),
+    ...(icmpv6 === undefined
+      ? []
+      : [
+          rule('router', `${icmpv6} meta l4proto icmpv6 icmpv6 type nd-router-advert drop`),
+          rule('redirect', `${icmpv6} meta l4proto icmpv6 icmpv6 type nd-redirect drop`),
+          rule('advertised address', `${advertisement} iifname . @nh,384,128 != @targets drop`),
+          rule('advertised behind more headers', `${advertisement} ip6 nexthdr != icmpv6 drop`),
+          rule('to port', 'meta l4proto udp th dport 68 drop'),
+        ]),
+    ...(family === 'bridge'
+      ? [rule('VLAN tag', 'ether type 8021q drop'), rule('outer tag', 'ether type 8021ad drop')]
+      : []),
+  ]
+}
+
+const LINK_FAMILIES = Object.keys(OF_PROTOCOL)
+const linkTables = (steps) => LINK_FAMILIES.flatMap((family) => steps(`${family} t`))
+
 export const STEPS = {
-  table: ['ip', 'ip6', 'inet', 'bridge'].flatMap((family) => [
+  table: ['ip', 'ip6', 'inet', 'arp', 'bridge'].flatMap((family) => [
     keep(`${family}: create`, `add table ${family} t`),
     keep(`${family}: delete`, `delete table ${family} t`),
   ]),
-  chain: ['ip t', 'ip6 t'].flatMap(chains),
+  chain: [
+    ...['ip t', 'ip6 t'].flatMap(chains),
+    prepare(...LINK_FAMILIES.map((family) => `add table ${family} t`)),
+    keep('bridge t: prerouting', 'add chain bridge t p { type filter hook prerouting priority -301; policy accept; }'),
+    keep('inet t: prerouting', 'add chain inet t p { type filter hook prerouting priority raw; policy accept; }'),
+    keep('arp t: input', 'add chain arp t i { type filter hook input priority filter; policy accept; }'),
+  ],
   set: [
     ...FAMILIES.flatMap(sets),
     ...FAMILIES.flatMap(({ table }) => [
       keep(`${table}: delete set`, `delete set ${table} ips`),
       keep(`${table}: delete map`, `delete map ${table} slots`),
     ]),
+    ...linkTables(linkSets),
   ],
-  element: FAMILIES.flatMap((family) => [prepare(...sets(family).map(({ text }) => text)), ...elements(family)]),
+  element: [
+    ...FAMILIES.flatMap((family) => [prepare(...sets(family).map(({ text }) => text)), ...elements(family)]),
+    ...linkTables((table) => [prepare(...linkSets(table).map(({ text }) => text)), ...linkElements(table)]),
+  ],
   rule: [
     ...FAMILIES.flatMap((family) => [prepare(...sets(family).map(({ text }) => text)), ...rules(family)]),
     prepare('add table inet t', 'add chain inet t s { type nat hook postrouting priority srcnat; policy accept; }'),
     keep('inet t: match family', 'add rule inet t s meta nfproto ipv6 masquerade fully-random'),
+    ...LINK_FAMILIES.flatMap((family) => [
+      prepare(...linkSets(`${family} t`).map(({ text }) => text)),
+      ...linkRules(family),
+    ]),
   ],
   listing: [
     ...FAMILIES.flatMap((family) => [
       prepare(...sets(family).map(({ text }) => text)),
       ...[...elements(family).slice(0, 12), ...rules(family).slice(0, -1)].map(({ text }) => prepare(text)),
+    ]),
+    ...LINK_FAMILIES.flatMap((family) => [
+      prepare(...linkSets(`${family} t`).map(({ text }) => text)),
+      ...[...linkElements(`${family} t`).slice(0, 4), ...linkRules(family)].map(({ text }) => prepare(text)),
     ]),
     // One chain of each kind that is not ours, and what others may do to a chain and a rule of ours.
     prepare('add chain ip t theirs { type route hook output priority mangle; policy drop; }'),

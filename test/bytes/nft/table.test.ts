@@ -2,6 +2,7 @@ import t from 'tap'
 import { TABLE_FAMILY, type TableFamily } from '../../../src/codec/nft/constants.js'
 import { addTable, decodeTable, deleteTable } from '../../../src/codec/nft/table.js'
 import { answers, checkRequests, type Row } from './captured.js'
+import { LINK_TABLES } from './fixtures.js'
 
 const families = Object.keys(TABLE_FAMILY) as TableFamily[]
 
@@ -18,5 +19,6 @@ t.test("the kernel's list of tables is read", async (t) => {
   t.strictSame(answers('tables').map(decodeTable), [
     { family: 'ip', name: 't' },
     { family: 'ip6', name: 't' },
+    ...LINK_TABLES,
   ])
 })

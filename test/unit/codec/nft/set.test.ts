@@ -20,6 +20,9 @@ const SETS: Readonly<Record<string, SetSpec>> = {
   'map to another type': { ...map, data: [TYPE.inet_service] },
   'verdict map': { ...map, data: 'verdict' },
   'verdict map of numgen': { name: 'slots', key: [TYPE.numgen], data: 'verdict' },
+  'set of links': { name: 's', key: [TYPE.ifname] },
+  senders: { name: 's', key: [TYPE.ifname, TYPE.ether_addr, TYPE.ipv4_addr] },
+  'set of links and advertised addresses': { name: 's', key: [TYPE.ifname, TYPE.nd_target] },
 }
 
 t.test('a set is recognised by what it was created with', async (t) => {
@@ -49,7 +52,17 @@ t.test("the declaration is in nft's grammar", async (t) => {
     'type ipv4_addr . inet_proto . inet_service : inet_service;',
     'type ipv4_addr . inet_proto . inet_service : verdict;',
     'typeof numgen inc mod 2 : verdict;',
+    'type ifname;',
+    'type ifname . ether_addr . ipv4_addr;',
+    'typeof iifname . @nh,384,128;',
   ])
+})
+
+t.test('a part that nft has no expression for cannot stand beside one that has no size', async (t) => {
+  t.throws(() => setText({ name: 's', key: [TYPE.ipv4_addr, TYPE.nd_target] }), {
+    code: 'internal',
+    message: /ipv4_addr/,
+  })
 })
 
 t.test('what is no set is none', async (t) => {

@@ -1,11 +1,21 @@
 import t from 'tap'
 import { FAMILIES, IPV4, IPV6 } from '../../../../src/base/family.js'
 import {
+  advertisedAddress,
+  arpSenderAddress,
+  arpSenderMac,
   destinationAddress,
   destinationPort,
   type Field,
+  frameProtocol,
+  frameSource,
+  frameType,
+  icmpv6Type,
+  inputLink,
+  inputLinkType,
   lower,
   networkProtocol,
+  nextHeader,
   PROTOCOL,
   randomBelow,
   sourceAddress,
@@ -27,6 +37,7 @@ t.test(
     t.strictSame(registers([destinationAddress(IPV6), ...flow]), [1, 2, 13])
     t.strictSame(registers([sourceAddress(IPV4), destinationAddress(IPV4)]), [1, 9])
     t.strictSame(registers([sourceAddress(IPV6), destinationAddress(IPV6)]), [1, 2])
+    t.strictSame(registers([inputLink, frameSource, sourceAddress(IPV6)]), [1, 2, 14])
   },
 )
 
@@ -47,8 +58,17 @@ t.test('a value is compared in the size of its field', async (t) => {
   }
   t.equal(compared(transportProtocol, PROTOCOL.TCP), '06')
   t.equal(compared(networkProtocol, IPV6.nfproto), '0a')
+  t.equal(compared(frameType, 0x0806), '0806')
+  t.equal(compared(inputLinkType, 1), '0100', 'in host order')
   t.equal(compared(destinationPort, 80), '0050')
   t.throws(() => compared(destinationPort, 65536), { code: 'invalid' })
+})
+
+t.test('a match asks for the value, a negated one for any other', async (t) => {
+  const operators = [{}, { negate: false }, { negate: true }].map(
+    (negate) => lower({ kind: 'match', field: destinationPort, value: 80, ...negate })[1]?.values['op'],
+  )
+  t.strictSame(operators, [0, 0, 1])
 })
 
 t.test('translation takes the port from behind the address', async (t) => {
@@ -68,10 +88,23 @@ t.test("statements are told in nft's grammar", async (t) => {
       [{ kind: 'match', field: networkProtocol, value: IPV6.nfproto }, 'meta nfproto ipv6'],
       [{ kind: 'match', field: networkProtocol, value: 7 }, 'meta nfproto 7'],
       [{ kind: 'match', field: destinationPort, value: 53 }, 'th dport 53'],
+      [{ kind: 'match', field: nextHeader, value: 58, negate: true }, 'ip6 nexthdr != icmpv6'],
+      [{ kind: 'match', field: frameType, value: 0x8100 }, 'ether type 8021q'],
+      [{ kind: 'match', field: frameProtocol, value: 0x88b5 }, 'meta protocol 34997'],
+      [{ kind: 'match', field: inputLinkType, value: 1 }, 'meta iiftype ether'],
+      [{ kind: 'match', field: icmpv6Type, value: 137 }, 'icmpv6 type nd-redirect'],
     ],
     lookup: [
       [{ kind: 'lookup', fields: [sourceAddress(IPV4)], set: 's' }, 'ip saddr @s'],
       [{ kind: 'lookup', fields: [sourceAddress(IPV6)], set: 's', negate: true }, 'ip6 saddr != @s'],
+      [
+        { kind: 'lookup', fields: [inputLink, arpSenderMac, arpSenderAddress], set: 's' },
+        'iifname . arp saddr ether . arp saddr ip @s',
+      ],
+      [
+        { kind: 'lookup', fields: [inputLink, advertisedAddress], set: 's', negate: true },
+        'iifname . @nh,384,128 != @s',
+      ],
     ],
     vmap: [
       [{ kind: 'vmap', fields: flow, map: 'm' }, 'ip6 daddr . meta l4proto . th dport vmap @m'],

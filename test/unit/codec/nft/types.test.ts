@@ -25,7 +25,8 @@ interface Case {
   readonly text: string
 }
 
-const { ipv4_addr, ipv6_addr, inet_proto, inet_service, numgen } = TYPE
+const { ipv4_addr, ipv6_addr, inet_proto, inet_service, numgen, ifname, ether_addr, nd_target } = TYPE
+const { ether_type, iface_type, icmpv6_type, nf_proto } = TYPE
 
 const CASES: Readonly<Record<string, Case>> = {
   'IPv4 address': { types: [ipv4_addr], values: ['10.0.0.255'], hex: '0a0000ff', text: '10.0.0.255' },
@@ -39,6 +40,36 @@ const CASES: Readonly<Record<string, Case>> = {
   'protocol without a name': { types: [inet_proto], values: [253], hex: 'fd', text: '253' },
   port: { types: [inet_service], values: [8080], hex: '1f90', text: '8080' },
   'number in host order': { types: [numgen], values: [258], hex: '02010000', text: '258' },
+  'name of a link': { types: [ifname], values: ['nlm-1'], hex: '6e6c6d2d31' + '00'.repeat(11), text: '"nlm-1"' },
+  'longest name of a link': {
+    types: [ifname],
+    values: ['nlm-0123456789a'],
+    hex: '6e6c6d2d3031323334353637383961' + '00',
+    text: '"nlm-0123456789a"',
+  },
+  'Ethernet address': {
+    types: [ether_addr],
+    values: ['0a:58:0a:01:00:02'],
+    hex: '0a580a010002',
+    text: '0a:58:0a:01:00:02',
+  },
+  'advertised address': {
+    types: [nd_target],
+    values: ['fd00::1'],
+    hex: 'fd000000000000000000000000000001',
+    text: '0xfd000000000000000000000000000001',
+  },
+  'type of a frame': { types: [ether_type], values: [0x86dd], hex: '86dd', text: 'ip6' },
+  'type of a frame without a name': { types: [ether_type], values: [0x88b5], hex: '88b5', text: '34997' },
+  'kind of a link, in host order': { types: [iface_type], values: [1], hex: '0100', text: 'ether' },
+  'type of an ICMPv6 packet': { types: [icmpv6_type], values: [134], hex: '86', text: 'nd-router-advert' },
+  family: { types: [nf_proto], values: [10], hex: '0a', text: 'ipv6' },
+  'link, Ethernet address and address': {
+    types: [ifname, ether_addr, ipv4_addr],
+    values: ['a', '0a:58:0a:01:00:02', '10.1.0.2'],
+    hex: '61' + '00'.repeat(15) + '0a580a0100020000' + '0a010002',
+    text: '"a" . 0a:58:0a:01:00:02 . 10.1.0.2',
+  },
   'IPv4 frontend': {
     types: [ipv4_addr, inet_proto, inet_service],
     values: ['10.96.0.1', 17, 53],
@@ -74,6 +105,7 @@ t.test('values survive writing and reading, the parts of a concatenation in whol
 t.test('types are numbered as nft numbers them, six bits for each part', async (t) => {
   t.equal(typeId([ipv4_addr]), 7)
   t.equal(typeId([ipv4_addr, inet_proto, inet_service]), (7 << 12) | (12 << 6) | 13)
+  t.equal(typeId([ifname, ether_addr, ipv4_addr]), (41 << 12) | (9 << 6) | 7)
 })
 
 t.test('a single value is compared in its own size', async (t) => {
@@ -93,6 +125,14 @@ t.test('values that do not fit their type are refused by its name', async (t) =>
     [ipv4_addr, 'fd00::1'],
     [ipv6_addr, '10.0.0.1'],
     [ipv4_addr, 80],
+    [ifname, ''],
+    [ifname, 'x'.repeat(16)],
+    [ifname, 7],
+    [ether_addr, '0a:58:0a:01:00'],
+    [ether_addr, 7],
+    [ether_type, 65536],
+    [iface_type, -1],
+    [icmpv6_type, 256],
   ]
   for (const [type, value] of bad)
     t.throws(() => valueBytes(type, value), { code: 'invalid', field: type.name }, `${type.name} ${value}`)
