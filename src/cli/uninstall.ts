@@ -3,8 +3,9 @@ import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { FAMILIES } from '../base/family.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
-import { BRIDGE, DEFAULT_SOCKET, DEFAULT_STATE_DIR, ROUTE_PROTOCOL, VETH_PREFIX } from '../base/names.js'
-import { LEASES } from '../daemon/agent.js'
+import { BRIDGE, DEFAULT_SOCKET, DEFAULT_STATE_DIR, IFB_PREFIX, ROUTE_PROTOCOL, VETH_PREFIX } from '../base/names.js'
+import { ANTISPOOF_TABLES } from '../antispoof/layout.js'
+import { LEASES, LOCK } from '../daemon/agent.js'
 import { callAgent } from '../daemon/client.js'
 import { Kernel } from '../daemon/kernel.js'
 import { journalFiles } from '../ipam/journal-io.js'
@@ -61,7 +62,7 @@ async function run(values: OptionValues): Promise<ExitCode> {
 
 /** Our files that are there; whatever else stands beside them is not ours. */
 const filesOf = (stateDir: string, socket: string): string[] =>
-  [...journalFiles(join(stateDir, LEASES)), socket].filter((path) => {
+  [...journalFiles(join(stateDir, LEASES)), join(stateDir, LOCK), socket].filter((path) => {
     const there = lstatSync(path, { throwIfNoEntry: false })
     return there !== undefined && (path === socket ? there.isSocket() : there.isFile())
   })
@@ -92,8 +93,9 @@ const { ENOENT, ECONNREFUSED } = constants.errno
 /** Everything in the kernel that has one of our names or numbers. Routes and rules first: traffic stops cleanly. */
 export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]> {
   const links = [...(await observeLinks(route)).values()]
+  // Routes to this node's own containers go with the links they lead by.
   const routes = await Promise.all(FAMILIES.map((family) => observeRoutes(route, family, { protocol: ROUTE_PROTOCOL })))
-  const tables = [MASQUERADE, ...FAMILIES.map(servicesTable)]
+  const tables = [MASQUERADE, ...ANTISPOOF_TABLES, ...FAMILIES.map(servicesTable)]
   const present = await observeTables(netfilter)
   return [
     ...planPeerRoutes([], routes.flat()),
@@ -101,7 +103,10 @@ export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]>
       .filter(({ family, name }) => present.some((table) => table.family === family && table.name === name))
       .map((table): Op => ({ kind: 'table.delete', table })),
     ...links
-      .filter(({ name, kind }) => name.startsWith(VETH_PREFIX) || (name === BRIDGE && kind === 'bridge'))
+      .filter(
+        ({ name, kind }) =>
+          name.startsWith(VETH_PREFIX) || name.startsWith(IFB_PREFIX) || (name === BRIDGE && kind === 'bridge'),
+      )
       .map(({ name }): Op => ({ kind: 'link.delete', name })),
   ]
 }

@@ -1,8 +1,10 @@
-import { FAMILIES, IPV6 } from '../base/family.js'
+import { FAMILIES, type Family, IPV6 } from '../base/family.js'
 import { type Cidr, cidrContains, parseCidr } from '../base/ip.js'
 import { NetloomError } from '../base/errors.js'
 import { POD_ROUTE_PROTOCOL } from '../base/names.js'
+import { IP_PROTOCOL } from '../codec/nft/types.js'
 import { ADDR_GEN_MODE, RTPROT } from '../codec/rtnl/constants.js'
+import { type PacketSource } from '../codec/rtnl/u32.js'
 import { type Lease, type LeasedAddress, macOf } from '../model/lease.js'
 import { type Op, type OpOf } from '../ops/op.js'
 import { IFNAME_TOKEN } from './config.js'
@@ -87,11 +89,37 @@ function planBehind(lease: Lease, surroundings: Surroundings): Op[] {
  */
 function planRedirect(lease: Lease, bridge: Bridge): Op[] {
   const device = lease.hostInterface
+  const target = bridge.name
   return [
     { kind: 'clsact.add', device },
-    ...FAMILIES.map((family): Op => ({ kind: 'ingress.redirect', device, family, target: bridge.name })),
+    ...redirected(lease).map((packets): Op => ({ kind: 'ingress.redirect', device, target, ...packets })),
   ]
 }
+
+/** Packets that are redirected. */
+export interface Redirected {
+  readonly family: Family
+  readonly source: PacketSource
+}
+
+/**
+ * Of a container that is free to send as whom it likes: all. Else what it sends as itself; the rest goes on to the
+ * bridge, whose rules drop it. Neighbour discovery is for those rules to judge as well, and so of IPv6 only what can be
+ * translated is redirected.
+ */
+export function redirected({ addresses, mac, spoofCheck }: Lease): Redirected[] {
+  if (!spoofCheck) return FAMILIES.map((family) => ({ family, source: {} }))
+  return addresses.flatMap(({ address }) => {
+    const family = familyOrThrow(address)
+    const source = { mac, address }
+    return family === IPV6
+      ? TRANSLATED.map((protocol) => ({ family, source: { ...source, protocol } }))
+      : [{ family, source }]
+  })
+}
+
+/** Protocols that have ports, by which Services are found. */
+const TRANSLATED: readonly number[] = [IP_PROTOCOL.tcp, IP_PROTOCOL.udp, IP_PROTOCOL.sctp]
 
 /** Brings the redirection of a port that stands in line with what br_netfilter does by now. */
 export const planRedirection = (lease: Lease, surroundings: Surroundings): Op[] => [

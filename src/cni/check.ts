@@ -1,11 +1,12 @@
 import { formatCidr } from '../base/ip.js'
 import { RT_TABLE } from '../codec/rtnl/constants.js'
 import { type Address } from '../codec/rtnl/address.js'
+import { type Filter } from '../codec/rtnl/filter.js'
 import { type Link } from '../codec/rtnl/link.js'
 import { type Neighbour } from '../codec/rtnl/neighbour.js'
 import { type Route } from '../codec/rtnl/route.js'
 import { type Lease, type LeasedRoute } from '../model/lease.js'
-import { deviceOf, linkMac, type Surroundings, uncovered } from './attach.js'
+import { type Bridge, deviceOf, linkMac, type Redirected, redirected, type Surroundings, uncovered } from './attach.js'
 import { CNI_CODE, CniFailure } from './error.js'
 
 /** An attachment as it should be and as it is found. */
@@ -26,8 +27,8 @@ export interface FoundNode {
   readonly routes: readonly Route[]
   /** Of that device. */
   readonly neighbours: readonly Neighbour[]
-  /** Families whose packets are taken off the node's end as they come in. */
-  readonly redirected: boolean
+  /** Of what the node's end receives. */
+  readonly filters: readonly Filter[]
 }
 
 export interface FoundContainer {
@@ -69,7 +70,10 @@ function* portDifferences({ lease, surroundings, node }: FoundAttachment, link: 
   const name = lease.hostInterface
   if (link.master !== bridge?.index) yield `link ${name} is no port of bridge ${bridge?.name ?? '(missing)'}`
   else if (link.port?.isolated !== true) yield `port ${name} is not isolated`
-  if (redirect && !node.redirected) yield `what port ${name} receives is not redirected to the bridge`
+  if (!redirect) return
+  for (const packets of redirected(lease))
+    if (!node.filters.some((filter) => isRedirect(packets, filter, bridge)))
+      yield `port ${name} does not redirect ${packetsText(packets)} to the bridge`
 }
 
 function* linkDifferences({ lease, node }: FoundAttachment, link: Link): Generator<string> {
@@ -80,6 +84,17 @@ function* linkDifferences({ lease, node }: FoundAttachment, link: Link): Generat
     if (gateway !== undefined && !hasAddress(node.addresses, link.index, gateway))
       yield `link ${name} of the node does not have the gateway's address ${gateway}`
 }
+
+function isRedirect({ family, source }: Redirected, filter: Filter, bridge: Bridge | undefined): boolean {
+  const { redirect, source: matched } = filter
+  const there = redirect?.to === 'ingress' && redirect.target === bridge?.index && filter.family === family
+  return there && matched !== undefined && SOURCE_KEYS.every((key) => matched[key] === source[key])
+}
+
+const SOURCE_KEYS = ['mac', 'address', 'protocol'] as const
+
+const packetsText = ({ family, source: { address, protocol } }: Redirected): string =>
+  [family.kubernetes, address && `from ${address}`, protocol && `of protocol ${protocol}`].filter(Boolean).join(' ')
 
 /** The node knows where the container is. */
 function* reachDifferences({ lease, surroundings, node }: FoundAttachment): Generator<string> {

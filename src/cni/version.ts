@@ -13,7 +13,6 @@ export const VERB_SINCE = {
   CHECK: '0.4.0',
   GC: '1.1.0',
   STATUS: '1.1.0',
-  VERSION: '0.3.0',
 } as const satisfies Readonly<Record<string, CniVersion>>
 
 export const isCniVersion = (text: string): text is CniVersion => (CNI_VERSIONS as readonly string[]).includes(text)

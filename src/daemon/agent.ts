@@ -7,11 +7,13 @@ import { type FrameBody } from '../codec/frame.js'
 import { Journal } from '../ipam/journal-io.js'
 import { Pool } from '../ipam/pool.js'
 import { type Source } from '../kube/source.js'
+import { antispoof } from './antispoof.js'
 import { Attachments } from './attachments.js'
 import { type AgentStatus } from './client.js'
 import { answerCni } from './cni.js'
 import { Delegation } from './delegation.js'
 import { FileLock } from '../kernel/lock.js'
+import { Keeper, type Keeping } from './keeper.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
 import { type Handler, SocketServer } from './server.js'
@@ -50,6 +52,8 @@ export class Agent {
   readonly #network: NodeNetwork
   readonly #services: Services
   readonly #attachments: Attachments
+  readonly #guards: readonly Keeping[]
+  readonly #extras: readonly Keeping[]
   readonly #server: SocketServer
   readonly #lock: FileLock
   #notReady: string | undefined = STARTING
@@ -100,6 +104,9 @@ export class Agent {
       onRedirect: (surroundings) => this.#attachments.redirect(surroundings),
       onPodRoute: (destination) => this.#attachments.restoreRoute(destination),
     })
+    const keeper = { kernel, leases: () => this.#pool.leases.values(), log }
+    this.#guards = [new Keeper(antispoof(kernel), keeper)]
+    this.#extras = []
     this.#services = new Services({ kernel, store, node, log })
     this.#attachments = new Attachments({
       kernel,
@@ -107,8 +114,8 @@ export class Agent {
       pool: this.#pool,
       journal: this.#journal,
       delegation: new Delegation(log),
-      guards: [],
-      extras: [],
+      guards: this.#guards,
+      extras: this.#extras,
       log,
     })
     this.#server = server
@@ -124,6 +131,7 @@ export class Agent {
       (table) => {
         this.#network.drifted(table)
         this.#services.drifted(table)
+        for (const keeper of this.#keepers) keeper.drifted(table)
       },
     )
     source.subscribe((changes) => {
@@ -133,14 +141,15 @@ export class Agent {
     await source.start()
     await this.#network.reconciler.now()
     this.#network.watch()
-    await this.#recover()
+    await this.#attachments.recover((name) => name.startsWith(VETH_PREFIX) || name.startsWith(IFB_PREFIX))
+    for (const keeper of this.#keepers) await keeper.start()
     await this.#services.reconciler.now()
     this.#notReady = undefined
     log.info({ node, version: VERSION, subnets: this.#network.subnets.map(formatCidr) }, 'agent is ready')
   }
 
-  async #recover(): Promise<void> {
-    await this.#attachments.recover((name) => name.startsWith(VETH_PREFIX) || name.startsWith(IFB_PREFIX))
+  get #keepers(): readonly Keeping[] {
+    return [...this.#guards, ...this.#extras]
   }
 
   /** Why pods cannot be attached; undefined when they can. */
@@ -185,7 +194,9 @@ export class Agent {
         ...this.#network.problems(),
         ...this.#services.problems(),
         ...(this.#journal.rewriteError === undefined ? [] : [this.#journal.rewriteError.message]),
-        ...[this.#network.reconciler, this.#services.reconciler].flatMap(({ error }) => error?.message ?? []),
+        ...[this.#network, this.#services, ...this.#keepers].flatMap(
+          ({ reconciler }) => reconciler.error?.message ?? [],
+        ),
         ...source
           .problems()
           .map(({ file, line, message }) =>
@@ -199,7 +210,8 @@ export class Agent {
   async stop(): Promise<void> {
     await this.#server.close()
     await this.#options.source.close()
-    await Promise.all([this.#network.close(), this.#services.reconciler.close()])
+    const reconcilers = [this.#services, ...this.#keepers].map(({ reconciler }) => reconciler)
+    await Promise.all([this.#network.close(), ...reconcilers.map((reconciler) => reconciler.close())])
     this.#kernel.close()
     this.#journal.close()
     this.#lock.release()

@@ -22,6 +22,13 @@ export interface Kept<Actual> {
   readonly differences: (lease: Lease, actual: Actual) => Iterable<string> | Promise<Iterable<string>>
 }
 
+/** A {@link Keeper}, whatever it keeps. */
+export interface Keeping extends Companion {
+  readonly reconciler: Reconciler
+  start: () => Promise<void>
+  drifted: (table: Table | undefined) => void
+}
+
 export interface KeeperOptions {
   readonly kernel: Kernel
   /** All that are attached. */
@@ -37,7 +44,7 @@ const GATHER_MS = 20
  * it at the start and when somebody else has been there. One thing at a time, so that the two never work against each
  * other.
  */
-export class Keeper<Actual> implements Companion {
+export class Keeper<Actual> implements Keeping {
   readonly reconciler: Reconciler
   readonly #kept: Kept<Actual>
   readonly #options: KeeperOptions

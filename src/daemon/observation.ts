@@ -6,7 +6,7 @@ import { type FoundInterface, interfaceBefore } from '../cni/outcome.js'
 import { type CniRequest } from '../cni/request.js'
 import { type CniResult } from '../cni/result.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
-import { observeAddresses, observeLink, observeNeighbours, observeRoutes } from '../kernel/observe.js'
+import { observeAddresses, observeFilters, observeLink, observeNeighbours, observeRoutes } from '../kernel/observe.js'
 import { type Talk } from '../kernel/talk.js'
 import { type Lease } from '../model/lease.js'
 import { type Container } from './container.js'
@@ -44,7 +44,7 @@ async function observeNode(lease: Lease, { route, surroundings }: Sight): Promis
       device === undefined
         ? []
         : (await Promise.all(FAMILIES.map((family) => observeNeighbours(route, family, device)))).flat(),
-    redirected: true,
+    filters: link === undefined ? [] : await observeFilters(route, link.index),
   }
 }
 

@@ -177,10 +177,12 @@ const filterText = ({ device, family, priority }: OnDevice<FilterPriority>): str
   `dev ${device} ingress protocol ${TC_PROTOCOL[family.name]} pref ${priority}`
 
 /** Everything is a match as well: of no bits. */
-const sourceText = (family: Family, { mac, address }: PacketSource = {}): string =>
-  address === undefined && mac === undefined
-    ? 'match u32 0 0'
-    : words(option(`match ${family.nft} src`, address && `${address}/${family.bits}`), option('match ether src', mac))
+const sourceText = (family: Family, { mac, address, protocol }: PacketSource = {}): string =>
+  words(
+    protocol === undefined ? undefined : `match ${family.nft} protocol ${protocol} 0xff`,
+    option(`match ${family.nft} src`, address && `${address}/${family.bits}`),
+    option('match ether src', mac),
+  ) || 'match u32 0 0'
 
 const redirectText = ({ handle, ...op }: Omit<OpOf<'filter.add'>, 'kind'>): string =>
   words(

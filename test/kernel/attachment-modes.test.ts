@@ -229,7 +229,7 @@ t.test(
     await t.resolves(eventually(redirected, 2000))
     await works()
     run('tc', 'qdisc', 'del', 'dev', hostLink('a'), 'clsact')
-    t.match(await node.cni('CHECK', 'a'), { exit: 1, answer: { details: /not redirected/ } })
+    t.match(await node.cni('CHECK', 'a'), { exit: 1, answer: { details: /does not redirect IPv4 from/ } })
     setBridgeCalls(false)
     await t.resolves(eventually(() => !run('tc', 'qdisc', 'show', 'dev', hostLink('b')).includes('clsact'), 2000))
     await works()

@@ -1,7 +1,8 @@
 import { invalid, NetloomError } from '../../base/errors.js'
-import { type Family } from '../../base/family.js'
+import { type Family, type FamilyName } from '../../base/family.js'
 import { bytesToIp, familyOf, ipToBytes } from '../../base/ip.js'
 import { type Writer } from '../wire.js'
+import { checkInteger } from './fields.js'
 import { bytesToMac, macToBytes } from './mac.js'
 
 /**
@@ -15,6 +16,8 @@ export interface PacketSource {
   readonly mac?: string | undefined
   /** Of the packet. */
   readonly address?: string | undefined
+  /** IPPROTO_* of what follows the header directly: IPv6 packets may have extension headers there. */
+  readonly protocol?: number | undefined
 }
 
 /** The four bytes at `offset` from the network header on are `value`, as far as `mask` goes. */
@@ -59,10 +62,25 @@ function macKeys(mac: string): Key[] {
   ]
 }
 
+/** Where the byte stands that says what follows: RFC 791, "Protocol"; RFC 8200, "Next Header". */
+const PROTOCOL: Readonly<Record<FamilyName, { readonly offset: number; readonly shift: number }>> = {
+  ipv4: { offset: 8, shift: 16 },
+  ipv6: { offset: 4, shift: 8 },
+}
+
+function protocolKey({ name }: Family, protocol: number): Key {
+  const { offset, shift } = PROTOCOL[name]
+  return { offset, mask: 0xff << shift, value: protocol << shift }
+}
+
 /** Everything is what one key of no bits matches. */
-function keysOf(family: Family, { mac, address }: PacketSource): Key[] {
-  if (address === undefined && mac === undefined) return [ANYTHING]
-  return [...(address === undefined ? [] : addressKeys(family, address)), ...(mac === undefined ? [] : macKeys(mac))]
+function keysOf(family: Family, { mac, address, protocol }: PacketSource): Key[] {
+  const keys = [
+    ...(protocol === undefined ? [] : [protocolKey(family, checkInteger(protocol, 0xff, 'source.protocol'))]),
+    ...(address === undefined ? [] : addressKeys(family, address)),
+    ...(mac === undefined ? [] : macKeys(mac)),
+  ]
+  return keys.length === 0 ? [ANYTHING] : keys
 }
 
 /** How the packets of a hash table's filter find their bucket. */
@@ -112,7 +130,10 @@ export function readSource(family: Family, selector: Buffer): PacketSource | und
   const words = new Map(keys.map(({ offset, value }) => [offset, value]))
   const address = readWords(words, family.sourceOffset, family.bytes)
   const mac = readWords(words, MAC_OFFSET, 6)
+  const { offset, shift } = PROTOCOL[family.name]
+  const protocol = words.get(offset)
   const source: PacketSource = {
+    ...(protocol === undefined ? {} : { protocol: protocol >>> shift }),
     ...(address === undefined ? {} : { address: bytesToIp(address) }),
     ...(mac === undefined ? {} : { mac: bytesToMac(mac) }),
   }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { parseCidr, parseIpPrefix } from '../../../src/base/ip.js'
 import { IPV4, IPV6 } from '../../../src/base/family.js'
-import { type Surroundings } from '../../../src/cni/attach.js'
+import { redirected, type Surroundings } from '../../../src/cni/attach.js'
 import {
   checkAttachment,
   differences,
@@ -9,6 +9,7 @@ import {
   type FoundContainer,
   type FoundNode,
 } from '../../../src/cni/check.js'
+import { type Filter } from '../../../src/codec/rtnl/filter.js'
 import { NUD } from '../../../src/codec/rtnl/constants.js'
 import { type Neighbour } from '../../../src/codec/rtnl/neighbour.js'
 import { macOf } from '../../../src/model/lease.js'
@@ -91,6 +92,16 @@ const known = (index: number): Neighbour[] =>
     protocol: 0,
   }))
 
+const FILTERS: readonly Filter[] = redirected(LEASE).map(({ family, source }, i) => ({
+  index: 9,
+  family,
+  source,
+  priority: 1,
+  kind: 'u32',
+  handle: { table: 0x800, bucket: 0, node: i },
+  redirect: { to: 'ingress', target: 7 },
+}))
+
 const CONTAINER: FoundContainer = {
   link: link({}),
   addresses: [address('10.1.0.2/32'), address('fd00:1::2/128'), address('127.0.0.1/8', 1)],
@@ -100,7 +111,7 @@ const CONTAINER: FoundContainer = {
 const RIGHT: FoundAttachment = {
   lease: LEASE,
   surroundings: SURROUNDINGS,
-  node: { link: HOST, device: 7, addresses: [], routes: [], neighbours: known(7), redirected: true },
+  node: { link: HOST, device: 7, addresses: [], routes: [], neighbours: known(7), filters: FILTERS },
   container: CONTAINER,
 }
 
@@ -116,7 +127,7 @@ const RIGHT_PTP: FoundAttachment = {
     addresses: [address('10.1.0.1/32', 9), address('fd00:1::1/128', 9)],
     routes: POD_ROUTES,
     neighbours: known(9),
-    redirected: false,
+    filters: [],
   },
   container: CONTAINER,
 }
@@ -154,7 +165,15 @@ const DIFFERENCES: Readonly<Record<string, readonly [found: FoundAttachment, say
   'the bridge is gone': [{ ...RIGHT, surroundings: { ...SURROUNDINGS, bridge: undefined } }, /\(missing\)/],
   'the port is not isolated': [node({ link: { ...HOST, port: { isolated: false } } }), /not isolated/],
   'the port does not say': [node({ link: { ...HOST, port: undefined } }), /not isolated/],
-  'the port is not redirected': [node({ redirected: false }), /nlm-1 receives is not redirected/],
+  'the port is not redirected': [node({ filters: FILTERS.slice(1) }), /nlm-1 does not redirect IPv4 from 10\.1\.0\.2/],
+  'the port is redirected elsewhere': [
+    node({ filters: FILTERS.map((one) => ({ ...one, redirect: { to: 'ingress', target: 8 } })) }),
+    /does not redirect IPv4/,
+  ],
+  'another address is redirected': [
+    node({ filters: FILTERS.map((one) => ({ ...one, source: { ...one.source, address: '10.1.0.9' } })) }),
+    /does not redirect IPv4/,
+  ],
   'the node forgot where the container is': [
     node({ neighbours: known(7).slice(1) }),
     /takes 10\.1\.0\.2 on netloom0 for nobody's/,
@@ -228,6 +247,10 @@ for (const [name, [found, message]] of Object.entries(DIFFERENCES))
   })
 
 t.test('all that is wrong is told to whoever asks for all', async (t) => {
-  const broken = { ...RIGHT, node: { ...RIGHT.node, redirected: false }, container: { ...CONTAINER, addresses: [] } }
+  const broken = {
+    ...RIGHT,
+    node: { ...RIGHT.node, filters: FILTERS.slice(1) },
+    container: { ...CONTAINER, addresses: [] },
+  }
   t.equal(differences(broken).length, 3)
 })

@@ -26,6 +26,8 @@ const sources: readonly (readonly [Family, PacketSource, keys: number])[] = [
   [IPV4, { address: '10.244.1.5' }, 1],
   [IPV6, { address: 'fd00:244:1::5' }, 4],
   [IPV4, { mac }, 2],
+  [IPV4, { protocol: 17 }, 1],
+  [IPV6, { protocol: 132, address: 'fd00:244:1::5' }, 5],
   [IPV4, { address: '255.255.255.255', mac }, 3],
   [IPV6, { address: 'fe80::858:aff:fef4:105', mac }, 6],
 ]
