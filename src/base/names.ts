@@ -41,7 +41,7 @@ export const FILTER_PRIORITY: Readonly<Record<'redirect' | 'limit', Readonly<Rec
   limit: { ipv4: 5, ipv6: 17 },
 }
 
-/** Hash tables of the latter, where many pods share a device: `tc filter ... u32 ht 4:`. */
+/** Hash tables of the latter, where many pods share a device (`tc filter ... handle 4: u32 divisor 256`). */
 export const LIMIT_TABLE: Readonly<Record<FamilyName, number>> = { ipv4: 4, ipv6: 6 }
 
 /** nftables tables: one for Services per family (`ip`, `ip6`), one for masquerade in `inet`. */

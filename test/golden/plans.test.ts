@@ -5,6 +5,7 @@ import { parseAllDocuments } from 'yaml'
 import { ROOT } from '../support/cni-exec.js'
 import { antispoofPlans } from './plans/antispoof.js'
 import { attachPlans } from './plans/attach.js'
+import { bandwidthPlans } from './plans/bandwidth.js'
 import { masqueradePlans } from './plans/masquerade.js'
 import { proxyPlans } from './plans/proxy.js'
 import { routesPlans } from './plans/routes.js'
@@ -17,6 +18,7 @@ import { type Planner } from './plans/section.js'
 const PLANNERS: Readonly<Record<string, Planner>> = {
   antispoof: antispoofPlans,
   attach: attachPlans,
+  bandwidth: bandwidthPlans,
   masquerade: masqueradePlans,
   proxy: proxyPlans,
   routes: routesPlans,

@@ -25,7 +25,7 @@ export interface FilterPriority {
 
 /** A filter in a hash table; `tc` writes it TABLE:BUCKET:NODE, in hexadecimal. */
 export interface FilterHandle {
-  /** 1 to 0x7ff. */
+  /** 1 to 0x7ff; from 0x800 on the kernel numbers the roots of priorities, tables of one bucket. */
   readonly table: number
   /** 0 to 0xff. */
   readonly bucket: number
@@ -63,7 +63,7 @@ const at = ({ index, family, priority }: FilterPriority, handle = 0): Tcmsg => (
   priority,
 })
 
-const tableNumber = (table: number): number => checkInteger(table, 0x7ff, 'table') * 0x10_0000
+const tableNumber = (table: number): number => checkInteger(table, 0xfff, 'table') * 0x10_0000
 
 /** Of the table and bucket, and with them of the filter: 12 bits, 8 bits, 12 bits. */
 const bucketNumber = ({ table, bucket }: FilterHandle): number =>
@@ -179,7 +179,7 @@ export interface Filter {
   readonly family?: Family | undefined
   readonly priority: number
   readonly kind: string
-  /** Of a u32 filter; of a table `bucket` and `node` are 0. The kernel numbers tables of its own from 0x800 on. */
+  /** Of a u32 filter; of a table `bucket` and `node` are 0. */
   readonly handle: FilterHandle
   /** This is a table, of so many buckets. */
   readonly buckets?: number | undefined
