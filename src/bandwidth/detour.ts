@@ -60,8 +60,8 @@ const limitsOf = (filters: readonly Filter[]): Filter[] =>
   filters.filter((filter) => isLimit(filter) && !isScaffold(filter))
 
 /** It matches what comes from this source and nothing else. */
-const matches = ({ source }: Filter, { mac, address }: PacketSource): boolean =>
-  source !== undefined && source.mac === mac && source.address === address
+const matches = ({ source }: Filter, { mac, address, protocol }: PacketSource): boolean =>
+  source !== undefined && source.mac === mac && source.address === address && source.protocol === protocol
 
 /** It sends packets to the IFB device, and not to one that is gone. */
 const leadsThrough = ({ redirect }: Filter, { through }: Detour, { links }: ActualDetours): boolean =>

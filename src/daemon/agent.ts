@@ -9,6 +9,7 @@ import { Pool } from '../ipam/pool.js'
 import { type Source } from '../kube/source.js'
 import { antispoof } from './antispoof.js'
 import { Attachments } from './attachments.js'
+import { bandwidth } from './bandwidth.js'
 import { type AgentStatus } from './client.js'
 import { answerCni } from './cni.js'
 import { Delegation } from './delegation.js'
@@ -54,6 +55,7 @@ export class Agent {
   readonly #attachments: Attachments
   readonly #guards: readonly Keeping[]
   readonly #extras: readonly Keeping[]
+  readonly #bandwidth: Keeping
   readonly #server: SocketServer
   readonly #lock: FileLock
   #notReady: string | undefined = STARTING
@@ -100,13 +102,18 @@ export class Agent {
       masqueradeExceptions,
       onSubnets: (subnets) => (this.#pool.subnets = subnets),
       leases: () => this.#pool.leases.values(),
-      onBridge: (surroundings) => this.#attachments.reattach(surroundings),
+      onBridge: async (surroundings) => {
+        await this.#attachments.reattach(surroundings)
+        // What was on the former bridge went with it.
+        if (this.#notReady === undefined) this.#bandwidth.reconciler.trigger()
+      },
       onRedirect: (surroundings) => this.#attachments.redirect(surroundings),
       onPodRoute: (destination) => this.#attachments.restoreRoute(destination),
     })
     const keeper = { kernel, leases: () => this.#pool.leases.values(), log }
     this.#guards = [new Keeper(antispoof(kernel), keeper)]
-    this.#extras = []
+    this.#bandwidth = new Keeper(bandwidth(kernel), keeper)
+    this.#extras = [this.#bandwidth]
     this.#services = new Services({ kernel, store, node, log })
     this.#attachments = new Attachments({
       kernel,

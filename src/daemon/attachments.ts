@@ -212,7 +212,7 @@ export class Attachments {
   async #release(lease: Lease): Promise<void> {
     const { journal, pool, kernel, ground, guards, extras } = this.#options
     for (const extra of [...extras].reverse()) await extra.remove(lease)
-    if (lease.mode !== 'chained') await this.#deleteLinks([lease.hostInterface])
+    await this.#deleteLinks(linksOf(lease))
     if (ground.bridge !== undefined)
       await kernel.applier.apply(planForget(lease, ground.bridge.name, ground.subnets), this.#known())
     for (const guard of [...guards].reverse()) await guard.remove(lease)
@@ -348,6 +348,12 @@ export class Attachments {
     }
   }
 }
+
+/** Links that an attachment has on the node; its own end may be another plugin's. */
+const linksOf = (lease: Lease): string[] => [
+  ...(lease.mode === 'chained' ? [] : [lease.hostInterface]),
+  ...(lease.bandwidth?.egress === undefined ? [] : [ifbOf(lease)]),
+]
 
 /** An ADD, with all that it is about. */
 interface Call {
