@@ -6,6 +6,7 @@
  * Each file is a plain Node process that prints TAP; with --together those that only compute share processes. The `tap` command works as well and says the same, but loads its
  * plugins for each file, which takes several times as long as most files need.
  */
+import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism, constants } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +19,8 @@ const CORES = Math.max(2, availableParallelism())
 /**
  * `isolated`: each file runs in namespaces of its own; `jobs`: files at a time; `seconds`: the most that a file may
  * take. End-to-end tests run several agents and measure time, so they go one by one and may take longer.
+ * `prepare`: a script that gets what tests cannot get in namespaces without a network; where it cannot either, the
+ * tests that need it skip and say why.
  */
 const SUITES = {
   unit: { isolated: false, jobs: CORES, seconds: 120 },
@@ -25,7 +28,7 @@ const SUITES = {
   bytes: { isolated: false, jobs: CORES, seconds: 120 },
   native: { isolated: false, jobs: 2, seconds: 120 },
   kernel: { isolated: true, jobs: 2, seconds: 120 },
-  e2e: { isolated: true, jobs: 1, seconds: 300 },
+  e2e: { isolated: true, jobs: 1, seconds: 300, prepare: 'build-cnitool.mjs' },
 }
 
 /** The first mention of a suite chooses it; a second one (`npm test -- kernel`) is a word as any other. */
@@ -75,7 +78,8 @@ async function runTogether(root, suite, files, env) {
 
 /** Runs one suite and prints its failures and one line; returns its totals. */
 async function runSuite(root, suite, files, together) {
-  const { isolated, jobs, seconds } = SUITES[suite]
+  const { isolated, jobs, seconds, prepare } = SUITES[suite]
+  if (prepare !== undefined && files.length > 0) await runScript(prepare)
   const started = performance.now()
   const total = { passed: 0, failed: 0, skips: [] }
   const { prefix, problem } = isolated && files.length > 0 ? namespaces() : { prefix: [] }
@@ -106,6 +110,12 @@ async function runSuite(root, suite, files, together) {
   console.log(`${suite.padEnd(6)} ${String(files.length).padStart(4)} files ${took.padStart(6)} s  ${counts(total)}`)
   return total
 }
+
+const runScript = (name) =>
+  new Promise((resolve) => {
+    const path = fileURLToPath(new URL(name, import.meta.url))
+    spawn(process.execPath, [path], { stdio: 'ignore' }).on('error', resolve).on('exit', resolve)
+  })
 
 /** On a terminal, one line that is written over; elsewhere nothing. */
 function progress(text) {

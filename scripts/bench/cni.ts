@@ -1,9 +1,10 @@
+import { PLUGIN } from '../../src/cli/demo/installation.js'
 import { numberOption, type OptionValues, textOption } from '../../src/cli/command.js'
 import { type Measured } from './figure.js'
 import { type Benchmark, type Surroundings } from './benchmark.js'
 import { type BurstOptions, measureBursts } from './cni/burst.js'
 import { cniFigures } from './cni/figures.js'
-import { measureExecutableMemory } from './cni/memory.js'
+import { measureExecutableMemory, measureFirstByte } from './cni/executable.js'
 import { measureSingle, type SingleOptions } from './cni/single.js'
 import { Stage } from './cni/stage.js'
 import { Samples } from './samples.js'
@@ -28,16 +29,17 @@ const range = (name: keyof typeof BOUNDS): string => {
   return `${min} to ${max} (${fallback})`
 }
 
-/** `npm run bench -- cni`: CNI ADD and DEL against the reference plugins `bridge` and `host-local`. */
+/** `npm run bench -- cni`: CNI ADD and DEL against chains of the CNI project's plugins. */
 export const cniBenchmark: Benchmark<CniSettings> = {
   name: 'cni',
-  summary: 'CNI ADD and DEL, exec to exit, beside the reference plugins',
+  summary: 'CNI ADD and DEL, first exec to last exit, beside chains of the reference plugins',
   help: `  --iterations N    calls one at a time, ${range('iterations')}
   --warm-up N       calls before those that count, ${range('warm-up')}
   --pods N          pods of a burst, ${range('pods')}
   --parallel N      calls at a time in a burst, ${range('parallel')}
   --rounds N        bursts, ${range('rounds')}, and one more before those that count
-  --plugins FOLDER  where bridge and host-local are (/usr/lib/cni, /opt/cni/bin or /usr/libexec/cni)
+  --plugins FOLDER  where bridge, host-local, portmap and bandwidth are
+                    (/usr/lib/cni, /opt/cni/bin or /usr/libexec/cni)
 `,
   options: {
     iterations: { type: 'string' },
@@ -47,7 +49,7 @@ export const cniBenchmark: Benchmark<CniSettings> = {
     rounds: { type: 'string' },
     plugins: { type: 'string' },
   },
-  seconds: 600,
+  seconds: 900,
   read,
   run,
 }
@@ -69,7 +71,8 @@ async function run({ single, burst, plugins }: CniSettings, surroundings: Surrou
   try {
     await measureSingle(stage, single, { samples, progress, signal })
     await measureBursts(stage, burst, { samples, progress, signal })
-    const executableMemory = await measureExecutableMemory(stage.netloom.executable, directory)
+    await measureFirstByte(stage, single, { samples, signal })
+    const executableMemory = await measureExecutableMemory(PLUGIN, directory)
     return cniFigures({ samples, burst, executableMemory })
   } finally {
     await stage.close()

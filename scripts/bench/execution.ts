@@ -30,7 +30,7 @@ export interface Taken {
  * What is left is the cost of starting a process; it is the same for every program, and is measured with /bin/true as
  * the floor.
  */
-export class Execution {
+export class Execution implements Runnable {
   readonly #program: Program
   readonly #output: string
   readonly #files: readonly [input: number, output: number]
@@ -89,8 +89,14 @@ function problemOf(end: ProcessEnd | Error | undefined): string | undefined {
   return end.code === 0 ? undefined : `exit code ${end.code ?? 'none'}`
 }
 
+/** Something that is run once, and has to be finished whether it was or not. */
+export interface Runnable {
+  readonly run: (children: Children) => Promise<Taken>
+  readonly finish: () => string
+}
+
 /** Ends executions whether they have succeeded or not; the first failure is thrown when all files are closed. */
-export function finishAll(executions: readonly Execution[]): string[] {
+export function finishAll(executions: readonly Runnable[]): string[] {
   const failures: Error[] = []
   const texts = executions.map((execution) => {
     try {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mapBounded } from '../../../src/cli/demo/bounded.js'
 import { type Surroundings } from '../benchmark.js'
-import { type Execution, finishAll } from '../execution.js'
+import { finishAll, type Runnable } from '../execution.js'
 import { turn } from '../order.js'
 import { type Samples } from '../samples.js'
 import { FLOOR } from './contenders.js'
-import { type PodNamespace } from './namespaces.js'
-import { checkAdded, type Contender, type Stage } from './stage.js'
+import { type Contender } from './chain.js'
+import { addressIn, type Stage } from './stage.js'
 
 /** Many pods at once, as on a node that starts or is drained. */
 
@@ -29,7 +29,7 @@ type Measurements = Pick<Surroundings, 'signal' | 'progress'> & { readonly sampl
 export async function measureBursts(stage: Stage, options: BurstOptions, measurements: Measurements): Promise<void> {
   const { pods, parallel, rounds } = options
   const { progress, samples } = measurements
-  const turns = [...stage.contenders, undefined]
+  const turns = [...stage.forBursts, undefined]
   for (let round = 0; round < WARM_UP + rounds; round++) {
     const counts = round >= WARM_UP
     progress.say(`${pods} pods, ${parallel} at once: ${counts ? `${round} of ${rounds}` : 'warming up'}`)
@@ -51,22 +51,27 @@ async function attachAndDetach(
   signal: AbortSignal,
 ): Promise<Taken> {
   const pods = await stage.pods.make(count)
-  const taken: [string, number][] = []
-  for (const command of ['ADD', 'DEL'] as const) {
-    const executions = pods.map((pod: PodNamespace) => stage.call(contender, command, pod))
-    const { ms, outputs } = await runAll(stage, executions, { parallel, signal })
-    if (command === 'ADD') outputs.forEach(checkAdded)
-    taken.push([`${contender.name} ${command}`, ms])
-  }
+  const run = (command: 'ADD' | 'DEL', results: readonly string[]) =>
+    runAll(
+      stage,
+      pods.map((pod, i) => stage.call(contender, { command, pod, previous: results[i] })),
+      { parallel, signal },
+    )
+  const added = await run('ADD', [])
+  added.outputs.forEach(addressIn)
+  const deleted = await run('DEL', added.outputs)
   await stage.pods.retire(pods)
-  return taken
+  return [
+    [`${contender.name} ADD`, added.ms],
+    [`${contender.name} DEL`, deleted.ms],
+  ]
 }
 
 /** As many processes that do nothing: what of a burst's time is this benchmark's own. */
 async function floor(stage: Stage, { pods, parallel }: BurstOptions, signal: AbortSignal): Promise<Taken> {
-  const { place, configuration: input } = stage.netloom
+  const { place } = stage.netloom
   const executions = Array.from({ length: pods }, () =>
-    stage.execution({ executable: FLOOR.START, env: {}, input, place }),
+    stage.execution({ executable: FLOOR.START, env: {}, input: '/dev/null', place }),
   )
   const { ms } = await runAll(stage, executions, { parallel, signal })
   return [[FLOOR.START, ms]]
@@ -75,7 +80,7 @@ async function floor(stage: Stage, { pods, parallel }: BurstOptions, signal: Abo
 /** From the first start to the last exit. */
 async function runAll(
   { children }: Stage,
-  executions: readonly Execution[],
+  executions: readonly Runnable[],
   { parallel, signal }: { parallel: number; signal: AbortSignal },
 ): Promise<{ ms: number; outputs: string[] }> {
   await sleep(PAUSE_MS)

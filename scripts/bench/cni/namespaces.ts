@@ -10,6 +10,8 @@ import { type Talk } from '../../../src/kernel/talk.js'
 /** A pod, as far as a CNI plugin knows one. */
 export interface PodNamespace {
   readonly name: string
+  /** No two of a run have the same. */
+  readonly number: number
   /** Path of its network namespace. */
   readonly netns: string
   readonly place: Place
@@ -33,8 +35,9 @@ export class PodNamespaces {
   async make(count: number): Promise<PodNamespace[]> {
     const pods: PodNamespace[] = []
     for (let i = 0; i < count; i++) {
-      const name = `pod-${++this.#made}`
-      pods.push({ name, netns: namespacePath(name), place: await createPodNamespace(name) })
+      const number = ++this.#made
+      const name = `pod-${number}`
+      pods.push({ name, number, netns: namespacePath(name), place: await createPodNamespace(name) })
     }
     return pods
   }

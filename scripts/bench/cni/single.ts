@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Surroundings } from '../benchmark.js'
-import { type Execution } from '../execution.js'
+import { type Runnable } from '../execution.js'
 import { turn } from '../order.js'
 import { type Samples } from '../samples.js'
 import { cpuOf, FLOOR } from './contenders.js'
 import { type PodNamespace } from './namespaces.js'
-import { checkAdded, type Contender, type Stage } from './stage.js'
+import { type Contender } from './chain.js'
+import { addressIn, type Stage } from './stage.js'
 
 /** Calls one at a time: nobody else calls, and what one leaves to do is done before the next is measured. */
 
@@ -24,8 +25,9 @@ const BLOCK = 25
 interface Step {
   /** Name of its measurements. */
   readonly name: string
-  readonly make: () => Execution
-  readonly check?: (output: string) => void
+  readonly make: () => Runnable
+  /** Gets what was printed; throws where that is not right. */
+  readonly take?: (output: string) => void
 }
 
 /** What one contender does in a round, with a pod that nobody has used before. */
@@ -57,13 +59,13 @@ async function measure(
   counts: boolean,
   { stage, samples, signal }: Measurements & { readonly stage: Stage },
 ): Promise<void> {
-  for (const { name, make, check } of steps) {
+  for (const { name, make, take } of steps) {
     await sleep(PAUSE_MS)
     signal.throwIfAborted()
     const execution = make()
     const { ms, cpuMs } = await execution.run(stage.children)
     const output = execution.finish()
-    check?.(output)
+    take?.(output)
     if (!counts) continue
     samples.add(name, ms)
     samples.add(cpuOf(name), cpuMs)
@@ -72,17 +74,24 @@ async function measure(
 
 const attachment =
   (stage: Stage, contender: Contender): Turn =>
-  (pod) => [
-    { name: `${contender.name} ADD`, make: () => stage.call(contender, 'ADD', pod), check: checkAdded },
-    { name: `${contender.name} DEL`, make: () => stage.call(contender, 'DEL', pod) },
-  ]
+  (pod) => {
+    let previous = ''
+    const take = (output: string): void => {
+      addressIn(output)
+      previous = output
+    }
+    return [
+      { name: `${contender.name} ADD`, make: () => stage.call(contender, { command: 'ADD', pod }), take },
+      { name: `${contender.name} DEL`, make: () => stage.call(contender, { command: 'DEL', pod, previous }) },
+    ]
+  }
 
 const floors = (stage: Stage): Turn => {
   const { netloom } = stage
-  const { place, configuration: input } = netloom
+  const start = { executable: FLOOR.START, env: {}, input: '/dev/null', place: netloom.place }
   return () => [
-    { name: FLOOR.START, make: () => stage.execution({ executable: FLOOR.START, env: {}, input, place }) },
-    { name: FLOOR.EXECUTABLE, make: () => stage.call(netloom, 'VERSION') },
-    { name: FLOOR.TRANSPORT, make: () => stage.call(netloom, 'STATUS') },
+    { name: FLOOR.START, make: () => stage.execution(start) },
+    { name: FLOOR.EXECUTABLE, make: () => stage.call(netloom, { command: 'VERSION' }) },
+    { name: FLOOR.TRANSPORT, make: () => stage.call(netloom, { command: 'STATUS' }) },
   ]
 }

@@ -1,0 +1,88 @@
+import t from 'tap'
+import { CNI_VERSIONS, type CniVersion } from '../../src/cni/version.js'
+import { CniTool, hideVarLib, type Conflist, withoutCnitool } from '../support/cnitool.js'
+import { ask, Lab, type LabNode } from '../support/lab.js'
+import { ip } from '../support/node.js'
+import { Sandboxes } from '../support/sandboxes.js'
+
+const networkOf = ({ agent }: LabNode, cniVersion: CniVersion, name = 'pods'): Conflist => ({
+  cniVersion,
+  name,
+  plugins: [{ type: 'netloom', agentSocket: agent.socket }],
+})
+
+interface Result {
+  readonly cniVersion: string
+  readonly ips: readonly { readonly address: string }[]
+}
+
+const withoutPrefix = (address: string): string => address.split('/')[0] ?? ''
+
+const attached = async ({ agent }: LabNode) => (await agent.status()).pods
+
+/** The links of a node that lead to pods. */
+const veths = ({ name }: LabNode): string[] => [...ip('-n', name, '-br', 'link').matchAll(/^nlm\S+/gm)].map(String)
+
+t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => {
+  hideVarLib()
+  const lab = await Lab.raise(1)
+  t.teardown(() => lab.close())
+  const node = lab.node('node-1')
+  const tool = new CniTool(t, node.place)
+
+  for (const cniVersion of CNI_VERSIONS)
+    t.test(`adds, checks and deletes in version ${cniVersion}`, async (t) => {
+      const sandboxes = new Sandboxes(t)
+      tool.configure(networkOf(node, cniVersion))
+      const pod = await sandboxes.create('web')
+      t.equal(await tool.do('status', 'pods', 'web'), '')
+
+      const result = JSON.parse(await tool.do('add', 'pods', 'web')) as Result
+      t.equal(result.cniVersion, cniVersion)
+      t.equal(result.ips.length, 2)
+      await pod.serve(8080)
+      for (const { address } of result.ips)
+        t.match(await ask(node.place, 'TCP', withoutPrefix(address), 8080), { answer: { pod: 'web' } }, address)
+
+      const check = await tool.call('check', 'pods', 'web')
+      if (cniVersion.startsWith('0.3.')) t.match(check, { code: 1, stderr: /does not support the CHECK/ })
+      else t.same(check, { code: 0, stdout: '', stderr: '' })
+
+      t.equal(await tool.do('del', 'pods', 'web'), '')
+      t.same(await attached(node), [])
+      t.same(veths(node), [])
+      t.equal(await tool.do('del', 'pods', 'web'), '', 'a second time, as runtimes do')
+    })
+
+  t.test('is told by check what is wrong with an attachment', async (t) => {
+    await new Sandboxes(t).create('web')
+    tool.configure(networkOf(node, '1.1.0'))
+    t.teardown(() => tool.do('del', 'pods', 'web'))
+    const { ips } = JSON.parse(await tool.do('add', 'pods', 'web')) as Result
+    const address = ips[0]!.address
+    ip('-n', 'web', 'address', 'delete', address, 'dev', 'eth0')
+    t.match(await tool.call('check', 'pods', 'web'), { code: 1, stderr: new RegExp(withoutPrefix(address)) })
+  })
+
+  t.test('is told by status that the agent is away, and that it is back', async (t) => {
+    tool.configure(networkOf(node, '1.1.0'))
+    await node.agent.stop()
+    t.match(await tool.call('status', 'pods', 'web'), { code: 1, stderr: /agent\.sock/ })
+    await node.startAgent().ready()
+    t.equal(await tool.do('status', 'pods', 'web'), '')
+  })
+
+  t.test('tells the pod in CNI_ARGS, and may attach it twice', async (t) => {
+    await new Sandboxes(t).create('web')
+    tool.configure(networkOf(node, '1.1.0'))
+    const args = { IgnoreUnknown: '1', K8S_POD_NAMESPACE: 'shop', K8S_POD_NAME: 'web-0' }
+    for (const ifname of ['eth0', 'net1']) {
+      t.teardown(() => tool.do('del', 'pods', 'web', { args, ifname }))
+      await tool.do('add', 'pods', 'web', { args, ifname })
+    }
+    const interfaces = (await attached(node)).map(({ ifname, pod }) => `${ifname} of ${pod ?? 'nobody'}`)
+    t.same(interfaces.sort(), ['eth0 of shop/web-0', 'net1 of shop/web-0'])
+    await tool.do('del', 'pods', 'web', { args })
+    t.equal(await tool.do('check', 'pods', 'web', { args, ifname: 'net1' }), '')
+  })
+})
