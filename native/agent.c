@@ -35,13 +35,9 @@ static uint64_t now(void)
   return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
-/* What strerror() would say of a socket's errors, without the C library's message catalogues in the executable. */
 static void explain_errno(struct text *why, int error)
 {
-  static const struct {
-    int error;
-    const char *meaning;
-  } ERRORS[] = {
+  static const struct meaning MEANINGS[] = {
     {ENOENT, "no such socket (ENOENT): the netloom agent does not run on this node, or listens elsewhere"},
     {ECONNREFUSED, "connection refused (ECONNREFUSED): the netloom agent has ended"},
     {EACCES, "permission denied (EACCES)"},
@@ -58,12 +54,12 @@ static void explain_errno(struct text *why, int error)
     {ECONNRESET, "the agent closed the connection (ECONNRESET)"},
     {EAGAIN, "timed out"},
   };
+  const char *meaning = meaning_of(error, MEANINGS, sizeof MEANINGS / sizeof MEANINGS[0]);
 
-  for (size_t i = 0; i < sizeof ERRORS / sizeof ERRORS[0]; i++)
-    if (ERRORS[i].error == error) {
-      text_add(why, ERRORS[i].meaning);
-      return;
-    }
+  if (meaning != NULL) {
+    text_add(why, meaning);
+    return;
+  }
   text_add(why, "errno ");
   text_add_number(why, (uint64_t)error);
 }

@@ -88,3 +88,11 @@ void text_add_json(struct text *text, const void *bytes, size_t length)
   }
   text_add(text, "\"");
 }
+
+const char *meaning_of(int error, const struct meaning *meanings, size_t count)
+{
+  for (size_t i = 0; i < count; i++)
+    if (meanings[i].error == error)
+      return meanings[i].text;
+  return NULL;
+}

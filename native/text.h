@@ -1,4 +1,4 @@
-/* UTF-8, and text put together in a buffer of fixed size. */
+/* UTF-8, text put together in a buffer of fixed size, and words for an errno. */
 #ifndef NETLOOM_TEXT_H
 #define NETLOOM_TEXT_H
 
@@ -27,5 +27,14 @@ void text_add_number(struct text *text, uint64_t number);
 
 /* Adds a JSON string (RFC 8259 section 7), quotes included. Bytes that are not UTF-8 become U+FFFD one by one. */
 void text_add_json(struct text *text, const void *bytes, size_t length);
+
+/* What an errno means where it happened, in words: strerror() would bring the C library's catalogues along. */
+struct meaning {
+  int error;
+  const char *text;
+};
+
+/* NULL where the table does not have it. */
+const char *meaning_of(int error, const struct meaning *meanings, size_t count);
 
 #endif
