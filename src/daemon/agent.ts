@@ -7,14 +7,13 @@ import { type FrameBody } from '../codec/frame.js'
 import { Journal } from '../ipam/journal-io.js'
 import { Pool } from '../ipam/pool.js'
 import { type Source } from '../kube/source.js'
-import { antispoof } from './antispoof.js'
 import { Attachments } from './attachments.js'
-import { bandwidth } from './bandwidth.js'
 import { type AgentStatus } from './client.js'
 import { answerCni } from './cni.js'
+import { type Companions, companions } from './companions.js'
 import { Delegation } from './delegation.js'
 import { FileLock } from '../kernel/lock.js'
-import { Keeper, type Keeping } from './keeper.js'
+import { type Keeping } from './keeper.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
 import { type Handler, SocketServer } from './server.js'
@@ -53,9 +52,7 @@ export class Agent {
   readonly #network: NodeNetwork
   readonly #services: Services
   readonly #attachments: Attachments
-  readonly #guards: readonly Keeping[]
-  readonly #extras: readonly Keeping[]
-  readonly #bandwidth: Keeping
+  readonly #companions: Companions
   readonly #server: SocketServer
   readonly #lock: FileLock
   #notReady: string | undefined = STARTING
@@ -105,15 +102,13 @@ export class Agent {
       onBridge: async (surroundings) => {
         await this.#attachments.reattach(surroundings)
         // What was on the former bridge went with it.
-        if (this.#notReady === undefined) this.#bandwidth.reconciler.trigger()
+        if (this.#notReady !== undefined) return
+        for (const { reconciler } of this.#companions.onBridge) reconciler.trigger()
       },
       onRedirect: (surroundings) => this.#attachments.redirect(surroundings),
       onPodRoute: (destination) => this.#attachments.restoreRoute(destination),
     })
-    const keeper = { kernel, leases: () => this.#pool.leases.values(), log }
-    this.#guards = [new Keeper(antispoof(kernel), keeper)]
-    this.#bandwidth = new Keeper(bandwidth(kernel), keeper)
-    this.#extras = [this.#bandwidth]
+    this.#companions = companions({ kernel, leases: () => this.#pool.leases.values(), log })
     this.#services = new Services({ kernel, store, node, log })
     this.#attachments = new Attachments({
       kernel,
@@ -121,8 +116,7 @@ export class Agent {
       pool: this.#pool,
       journal: this.#journal,
       delegation: new Delegation(log),
-      guards: this.#guards,
-      extras: this.#extras,
+      ...this.#companions,
       log,
     })
     this.#server = server
@@ -156,7 +150,7 @@ export class Agent {
   }
 
   get #keepers(): readonly Keeping[] {
-    return [...this.#guards, ...this.#extras]
+    return [...this.#companions.guards, ...this.#companions.extras]
   }
 
   /** Why pods cannot be attached; undefined when they can. */

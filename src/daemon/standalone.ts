@@ -8,6 +8,7 @@ import { LEASES, LOCK } from './agent.js'
 import { Attachments } from './attachments.js'
 import { BareNode } from './bare-node.js'
 import { answerCni } from './cni.js'
+import { companions } from './companions.js'
 import { Delegation } from './delegation.js'
 import { Kernel } from './kernel.js'
 
@@ -50,15 +51,10 @@ async function attachmentsOf({ journal, kernel, log }: Parts) {
   const pool = new Pool([], journal.leases)
   const node = new BareNode(kernel, () => pool.leases.values())
   await node.observe()
-  const attachments = new Attachments({
-    kernel,
-    ground: node,
-    pool,
-    journal,
-    delegation: new Delegation(log),
-    guards: [],
-    extras: [],
-    log,
-  })
+  const { guards, extras } = companions({ kernel, leases: () => pool.leases.values(), log })
+  // Nobody has been listening: whatever happened since the last call is put right now.
+  for (const keeper of [...guards, ...extras]) await keeper.start()
+  const delegation = new Delegation(log)
+  const attachments = new Attachments({ kernel, ground: node, pool, journal, delegation, guards, extras, log })
   return { attachments, notReady: () => undefined }
 }
