@@ -1,4 +1,4 @@
-import { asError, NetloomError } from '../base/errors.js'
+import { asError, invalid, NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
 import {
   deviceOf,
@@ -12,14 +12,21 @@ import {
   uncovered,
 } from '../cni/attach.js'
 import { checkAttachment } from '../cni/check.js'
-import { type InterfaceConfig, readInterface, readPrevious, readValidAttachments } from '../cni/config.js'
+import {
+  type InterfaceConfig,
+  readInterface,
+  readPrevious,
+  readValidAttachments,
+  requestedByArgs,
+} from '../cni/config.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
 import { chainedLease, common, leasedOf, macFor, resultDifferences, resultOf } from '../cni/outcome.js'
 import { attachmentOf, type CniRequest } from '../cni/request.js'
 import { type CniResult, writeResult } from '../cni/result.js'
 import { leasedRoute, routesOf } from '../cni/routes.js'
 import { type Journal } from '../ipam/journal-io.js'
-import { type Pool } from '../ipam/pool.js'
+import { readIpam } from '../ipam/config.js'
+import { type AddressRequest, type Pool } from '../ipam/pool.js'
 import { observeLinks } from '../kernel/observe.js'
 import { type Attachment, hostInterfaceOf, ifbOf, type Lease, leaseKey, ownerText } from '../model/lease.js'
 import { type Op } from '../ops/op.js'
@@ -125,7 +132,8 @@ export class Attachments {
   #lease(request: CniRequest, wanted: InterfaceConfig, given: CniResult | undefined): Lease {
     const { ground, pool } = this.#options
     const { delegate } = request.config
-    const addresses = given === undefined ? pool.choose() : leasedOf(delegate ?? '', given)
+    const addresses =
+      given === undefined ? pool.choose(this.#requestOf(wanted, request.args.ips)) : leasedOf(delegate ?? '', given)
     const further = [...this.leases].some(({ containerId }) => containerId === request.containerId)
     return {
       ...common(request, wanted),
@@ -143,6 +151,14 @@ export class Attachments {
       spoofCheck: wanted.spoofCheck ?? true,
       ...(delegate === undefined ? {} : { ipam: delegate }),
     }
+  }
+
+  /** What addresses are asked for, of those that are ours to give. */
+  #requestOf({ ipam, ipRanges, requested }: InterfaceConfig, byArgs: readonly string[] = []): AddressRequest {
+    const own = readIpam(ipam, ipRanges)
+    if (own.sets.length === 0 && !this.#options.ground.givesOwn)
+      throw invalid('ipam.ranges', 'is missing, and without an agent there is nobody who knows others')
+    return { ...own, requested: [...requested, ...requestedByArgs(byArgs)] }
   }
 
   #remember(lease: Lease): void {
@@ -253,7 +269,7 @@ export class Attachments {
     await delegation.status(request)
     if (request.config.delegate !== undefined) return
     try {
-      pool.choose()
+      pool.choose(this.#requestOf(readInterface(request.config)))
     } catch (error) {
       throw new CniFailure(CNI_CODE.NOT_AVAILABLE, asError(error).message)
     }

@@ -14,19 +14,21 @@ import { Kernel } from './kernel.js'
 
 export interface StandaloneOptions {
   readonly stateDir: string
+  /** Milliseconds to wait for other calls. */
+  readonly waitMs: number
   readonly log: Logger
 }
-
-/** Milliseconds to wait for other calls: some two hundred of them, one after another. */
-const LOCK_MS = 50_000
 
 /**
  * Answers one call of the CNI executable without an agent (`"agent": "off"`): the same verbs on the same leases, for
  * runtimes that have no daemon beside them. Calls wait for one another.
- * @throws NetloomError `exists` where an agent has the leases
+ * @throws NetloomError `unavailable` where an agent has the leases
  */
-export async function answerStandalone(raw: FrameBody, { stateDir, log }: StandaloneOptions): Promise<CniReplyBody> {
-  const lock = await FileLock.take(join(stateDir, LOCK), { waitMs: LOCK_MS })
+export async function answerStandalone(
+  raw: FrameBody,
+  { stateDir, waitMs, log }: StandaloneOptions,
+): Promise<CniReplyBody> {
+  const lock = await FileLock.take(join(stateDir, LOCK), { waitMs })
   try {
     const journal = new Journal(join(stateDir, LEASES))
     const kernel = new Kernel()

@@ -3,10 +3,11 @@ import { NetloomError } from '../base/errors.js'
 import { bigIntToIp, type Cidr, ipToBigInt } from '../base/ip.js'
 import { type Attachment, type Lease, type LeasedAddress, leaseKey, ownerText } from '../model/lease.js'
 import { gatewayOf } from '../model/podnetwork.js'
+import { type RequestedAddress } from '../model/requested.js'
 import { holds, type Interval, sizeOf } from './interval.js'
 import { IntervalSet } from './interval-set.js'
 import { type AddressRange, assignable, familyIn, rangeHolds, rangeOf, type RangeSet, setText } from './range.js'
-import { assign, type RequestedAddress } from './requested.js'
+import { assign } from './requested.js'
 import { Resting } from './resting.js'
 
 /** What addresses are wanted; {@link readIpam} answers the first two. */
