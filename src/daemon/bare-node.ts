@@ -69,11 +69,13 @@ export class BareNode implements Ground {
 
   /** One time for all that ask while another is under way. */
   async leasesChanged(): Promise<void> {
-    this.#next ??= this.#running.catch(() => undefined).then(async () => {
-      this.#next = undefined
-      this.#running = this.#reconcile()
-      await this.#running
-    })
+    this.#next ??= this.#running
+      .catch(() => undefined)
+      .then(async () => {
+        this.#next = undefined
+        this.#running = this.#reconcile()
+        await this.#running
+      })
     await this.#next
   }
 
