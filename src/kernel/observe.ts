@@ -54,6 +54,16 @@ export const observeQdiscs = async (route: Talk): Promise<Qdisc[]> =>
 export const observeFilters = async (route: Talk, index: number): Promise<Filter[]> =>
   decodeAll(await route.dump(dumpFilters(index)), decodeFilter)
 
+/** All links, what they queue by, and the filters for what one of them receives. */
+export async function observeTraffic(
+  route: Talk,
+  device: string,
+): Promise<{ links: Map<string, Link>; qdiscs: Qdisc[]; filters: Filter[] }> {
+  const [links, qdiscs] = await Promise.all([observeLinks(route), observeQdiscs(route)])
+  const index = links.get(device)?.index
+  return { links, qdiscs, filters: index === undefined ? [] : await observeFilters(route, index) }
+}
+
 /** Values of sysctls below /proc/sys; one that this kernel does not have is left out. */
 export function observeSysctls(paths: readonly string[]): Map<string, string> {
   const values = new Map<string, string>()
