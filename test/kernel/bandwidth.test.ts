@@ -60,29 +60,19 @@ class Node {
     const attachment = { network: 'pods', containerId: name, ifname: 'eth0' }
     const addresses = [`10.244.1.${last}`, `fd00:244:1::${last}`]
     const hostInterface = hostInterfaceOf(attachment)
-    const lease = exampleLease({ ...attachment, hostInterface, addresses, mode })
+    const lease = exampleLease({ ...attachment, hostInterface, addresses, mode, mtu: MTU, netns: `/run/netns/${name}` })
     const place = new Place(createNamespace(name))
     this.#namespaces.push(name)
     this.#places.push(place)
-    const bridge = { name: 'netloom0', index: (await observeLink(this.connection.route, 'netloom0'))?.index ?? 0 }
-    const plan = { lease, bridge, subnets: SUBNETS, mtu: MTU }
-    await this.connection.applier.apply(planHostSide(plan, place.namespace))
+    const index = (await observeLink(this.connection.route, 'netloom0'))?.index ?? 0
+    const bridge = { name: 'netloom0', index, mac: '0a:58:0a:f4:01:01' }
+    const surroundings = { bridge, covered: SUBNETS, redirect: true }
+    await this.connection.applier.apply(planHostSide(lease, surroundings, place.namespace))
     const inside = inNamespace(place.namespace, () => connect({ namespace: place.namespace }))
-    await inside.applier.apply(planPodSide(plan))
+    await inside.applier.apply(planPodSide(lease))
     inside.close()
-    if (mode === 'ptp') this.#isolate(hostInterface, addresses)
     const caught = { device: mode === 'bridge' ? 'netloom0' : hostInterface, shared: mode === 'bridge' }
     return { place, desired: { lease, caught, mtu: MTU } }
-  }
-
-  #isolate(device: string, addresses: readonly string[]): void {
-    tc('qdisc', 'delete', 'dev', device, 'clsact')
-    ip('link', 'set', 'dev', device, 'nomaster')
-    for (const [i, address] of addresses.entries()) {
-      ip('address', 'add', `${GATEWAYS[i]}/${SUBNETS[i]?.family.bits}`, 'dev', device, ...(i === 1 ? ['nodad'] : []))
-      ip('route', 'add', `${address}/${SUBNETS[i]?.family.bits}`, 'dev', device)
-    }
-    ip('address', 'flush', 'dev', 'netloom0')
   }
 
   async limit({ desired }: Pod, bandwidth: Bandwidth): Promise<Limited> {
