@@ -88,7 +88,7 @@ export class Agent {
     const { store } = source
     this.#options = options
     this.#journal = new Journal(join(stateDir, LEASES))
-    this.#pool = new Pool([], this.#journal.leases)
+    this.#pool = new Pool([], this.#journal.leases, this.#journal.released)
     const kernel = new Kernel()
     this.#kernel = kernel
     this.#network = new NodeNetwork({
