@@ -26,6 +26,7 @@ import { type CniResult, writeResult } from '../cni/result.js'
 import { leasedRoute, routesOf } from '../cni/routes.js'
 import { type Journal } from '../ipam/journal-io.js'
 import { readIpam } from '../ipam/config.js'
+import { foundlingOf } from '../ipam/foundling.js'
 import { type AddressRequest, type Pool } from '../ipam/pool.js'
 import { observeLinks } from '../kernel/observe.js'
 import { type Attachment, hostInterfaceOf, ifbOf, type Lease, leaseKey, ownerText } from '../model/lease.js'
@@ -33,6 +34,7 @@ import { type Op } from '../ops/op.js'
 import { Container } from './container.js'
 import { type Delegation } from './delegation.js'
 import { type Companion, type Ground } from './ground.js'
+import { findFoundlings } from './foundlings.js'
 import { type Kernel } from './kernel.js'
 import { findBefore, observeAttachment } from './observation.js'
 import { Reaper } from './reaper.js'
@@ -90,7 +92,8 @@ export class Attachments {
   }
 
   #refuseSecond(attachment: Attachment): void {
-    const present = this.#options.pool.find(attachment)
+    const { pool } = this.#options
+    const present = pool.find(attachment) ?? pool.find(foundlingOf(attachment))
     if (present === undefined) return
     const addresses = present.addresses.map(({ address }) => address).join(', ')
     throw new NetloomError('exists', `container ${attachment.containerId} has ${attachment.ifname} with ${addresses}`)
@@ -212,7 +215,7 @@ export class Attachments {
     const { pool, delegation } = this.#options
     const attachment = attachmentOf(request)
     await this.#exclusively(attachment, async () => {
-      const lease = pool.find(attachment)
+      const lease = pool.find(attachment) ?? pool.find(foundlingOf(attachment))
       // Without a lease there may still be links, of a crash or of a state directory that was lost.
       if (lease === undefined) await this.#deleteLinks([hostInterfaceOf(attachment), ifbOf(attachment)])
       else await this.#release(lease)
@@ -286,6 +289,22 @@ export class Attachments {
     await Promise.all(stale.map((lease) => this.#exclusively(lease, () => this.#release(lease))))
     await delegation.gc(request)
     if (stale.length > 0) log.info({ network, released: stale.map(ownerText) }, 'garbage was collected')
+  }
+
+  /** Gives leases to links whose own were lost with a damaged journal: their containers keep their addresses. */
+  async adopt(): Promise<void> {
+    const { kernel, pool, journal, log } = this.#options
+    const { found, unknown } = await findFoundlings(kernel, this.leases)
+    const lost = [...unknown]
+    for (const lease of found)
+      try {
+        pool.add(lease)
+        journal.add(lease)
+      } catch (error) {
+        lost.push(lease.hostInterface)
+        log.error({ err: error, hostInterface: lease.hostInterface }, 'somebody else has the addresses of a link')
+      }
+    log.error({ found: found.map(({ hostInterface }) => hostInterface), lost }, 'links without leases were taken over')
   }
 
   /**

@@ -1,16 +1,16 @@
 import { join } from 'node:path'
 import { type Logger } from '../base/log.js'
 import { type CniReplyBody, type FrameBody } from '../codec/frame.js'
-import { Journal } from '../ipam/journal-io.js'
+import { type Journal } from '../ipam/journal-io.js'
 import { Pool } from '../ipam/pool.js'
 import { FileLock } from '../kernel/lock.js'
-import { LEASES, LOCK } from './agent.js'
 import { Attachments } from './attachments.js'
 import { BareNode } from './bare-node.js'
 import { answerCni } from './cni.js'
 import { companions } from './companions.js'
 import { Delegation } from './delegation.js'
 import { Kernel } from './kernel.js'
+import { LOCK, openJournal } from './leases.js'
 
 export interface StandaloneOptions {
   readonly stateDir: string
@@ -30,7 +30,7 @@ export async function answerStandalone(
 ): Promise<CniReplyBody> {
   const lock = await FileLock.take(join(stateDir, LOCK), { waitMs })
   try {
-    const journal = new Journal(join(stateDir, LEASES))
+    const journal = openJournal(stateDir, log)
     const kernel = new Kernel()
     try {
       return await answerCni(raw, { ...(await attachmentsOf({ journal, kernel, log })), log })
@@ -50,7 +50,7 @@ interface Parts {
 }
 
 async function attachmentsOf({ journal, kernel, log }: Parts) {
-  const pool = new Pool([], journal.leases)
+  const pool = new Pool([], journal.leases, journal.released)
   const node = new BareNode(kernel, () => pool.leases.values())
   await node.observe()
   const { guards, extras } = companions({ kernel, leases: () => pool.leases.values(), log })
@@ -58,5 +58,6 @@ async function attachmentsOf({ journal, kernel, log }: Parts) {
   for (const keeper of [...guards, ...extras]) await keeper.start()
   const delegation = new Delegation(log)
   const attachments = new Attachments({ kernel, ground: node, pool, journal, delegation, guards, extras, log })
+  if (journal.salvaged !== undefined) await attachments.adopt()
   return { attachments, notReady: () => undefined }
 }
