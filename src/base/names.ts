@@ -60,6 +60,7 @@ export const HOSTPORTS_TABLE = 'netloom-hostports'
  *   left alone by the other, because conntrack allows one DNAT for a flow.
  * - srcnat: the standard place of masquerade. Services' hairpin goes first, so that the general rule for traffic
  *   that leaves the pod networks never judges a flow which has been masqueraded.
+ * - raw: the standard place of what is not even to be followed; whatever translates comes behind it.
  * - filter: the standard place; packets for an unknown port of a Service are rejected before policies see them.
  * - guardFrames, in `bridge` (<linux/netfilter_bridge.h>, NF_BR_PRI_*): before what rewrites frames (-300), so that they
  *   are judged as they were sent, and before br_netfilter (0), which shows them to the rules for packets.
@@ -67,6 +68,7 @@ export const HOSTPORTS_TABLE = 'netloom-hostports'
  * - guardArp: the only standard place of the family `arp`.
  */
 export const PRIORITY = {
+  raw: -300,
   dstnat: -100,
   hairpin: 99,
   srcnat: 100,

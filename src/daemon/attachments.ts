@@ -31,6 +31,7 @@ import { type AddressRequest, type Pool } from '../ipam/pool.js'
 import { observeLinks } from '../kernel/observe.js'
 import { type Attachment, hostInterfaceOf, ifbOf, type Lease, leaseKey, ownerText } from '../model/lease.js'
 import { type Op } from '../ops/op.js'
+import { type HostPortRegistry } from '../hostports/registry.js'
 import { Container } from './container.js'
 import { type Delegation } from './delegation.js'
 import { type Companion, type Ground } from './ground.js'
@@ -45,6 +46,8 @@ export interface AttachmentsOptions {
   readonly pool: Pool
   readonly journal: Journal
   readonly delegation: Delegation
+  /** Who has which port of the node. */
+  readonly ports: HostPortRegistry
   /** Made before the container's link, taken away behind it. */
   readonly guards: readonly Companion[]
   /** Made when the container is attached, taken away before its link. */
@@ -165,8 +168,14 @@ export class Attachments {
   }
 
   #remember(lease: Lease): void {
-    const { journal, pool } = this.#options
-    journal.add(lease)
+    const { journal, pool, ports } = this.#options
+    ports.claim(lease)
+    try {
+      journal.add(lease)
+    } catch (error) {
+      ports.release(lease)
+      throw error
+    }
     pool.add(lease)
   }
 
@@ -229,7 +238,7 @@ export class Attachments {
 
   /** First the link, then the address: it must not be given to another while packets for it still arrive. */
   async #release(lease: Lease): Promise<void> {
-    const { journal, pool, kernel, ground, guards, extras } = this.#options
+    const { journal, pool, ports, kernel, ground, guards, extras } = this.#options
     for (const extra of [...extras].reverse()) await extra.remove(lease)
     await this.#deleteLinks(linksOf(lease))
     if (ground.bridge !== undefined)
@@ -237,6 +246,7 @@ export class Attachments {
     for (const guard of [...guards].reverse()) await guard.remove(lease)
     journal.remove(lease)
     pool.remove(lease)
+    ports.release(lease)
     if (lease.mode !== 'chained' && uncovered(lease, this.#surroundings).length > 0) await ground.leasesChanged()
   }
 

@@ -53,11 +53,11 @@ async function attachmentsOf({ journal, kernel, log }: Parts) {
   const pool = new Pool([], journal.leases, journal.released)
   const node = new BareNode(kernel, () => pool.leases.values())
   await node.observe()
-  const { guards, extras } = companions({ kernel, leases: () => pool.leases.values(), log })
+  const { guards, extras, ports } = companions({ kernel, leases: () => pool.leases.values(), log })
   // Nobody has been listening: whatever happened since the last call is put right now.
   for (const keeper of [...guards, ...extras]) await keeper.start()
   const delegation = new Delegation(log)
-  const attachments = new Attachments({ kernel, ground: node, pool, journal, delegation, guards, extras, log })
+  const attachments = new Attachments({ kernel, ground: node, pool, journal, delegation, ports, guards, extras, log })
   if (journal.salvaged !== undefined) await attachments.adopt()
   return { attachments, notReady: () => undefined }
 }

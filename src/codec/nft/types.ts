@@ -62,6 +62,13 @@ export const LINK_TYPE = { ether: 1 } as const
 /** Types of ICMPv6 packets that routers and neighbours send (RFC 4861), by nft's names. */
 export const ICMPV6_TYPE = { 'nd-router-advert': 134, 'nd-neighbor-advert': 136, 'nd-redirect': 137 } as const
 
+/** The loopback is the first link of every namespace. */
+export const LOOPBACK_INDEX = 1
+/** Bits of enum ip_conntrack_status of <linux/netfilter/nf_conntrack_common.h>. */
+export const FLOW_STATUS = { dnat: 0x20 } as const
+/** RTN_* of <linux/rtnetlink.h>. */
+export const ADDRESS_KIND = { local: 2 } as const
+
 /** User data of an expression of nft's: its kind (enum expr_types), and 32-bit numbers of its own by their places. */
 const expressionUserdata = (kind: number, numbers: readonly number[]): Uint8Array => {
   const u32 = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, 0, 0]
@@ -82,7 +89,7 @@ function writeIfname(writer: Writer, value: Scalar): void {
 interface Enumeration {
   readonly name: string
   readonly id: number
-  readonly bytes: 1 | 2
+  readonly bytes: 1 | 2 | 4
   readonly order?: 1 | 2
   /** Those numbers that nft prints by name. */
   readonly names: Readonly<Record<string, number>>
@@ -95,10 +102,11 @@ function enumeration({ names, order = 2, ...type }: Enumeration): DataType {
     ...type,
     order,
     write: (writer, value) => {
+      const bytes = Buffer.alloc(type.bytes)
       const number = fitting(type.name, value, 2 ** (8 * type.bytes) - 1)
-      if (type.bytes === 1) writer.u8(number)
-      else if (order === 2) writer.be16(number)
-      else writer.u16(number)
+      if (order === 2) bytes.writeUIntBE(number, 0, type.bytes)
+      else bytes.writeUIntLE(number, 0, type.bytes)
+      writer.raw(bytes)
     },
     read: (bytes) => (order === 2 ? bytes.readUIntBE(0, type.bytes) : bytes.readUIntLE(0, type.bytes)),
     text: (value) => texts.get(value as number) ?? String(value),
@@ -182,6 +190,9 @@ export const TYPE = {
   iface_type: enumeration({ name: 'iface_type', id: 21, bytes: 2, order: 1, names: LINK_TYPE }),
   icmpv6_type: enumeration({ name: 'icmpv6_type', id: 29, bytes: 1, names: ICMPV6_TYPE }),
   nf_proto: enumeration({ name: 'nf_proto', id: 2, bytes: 1, names: { ipv4: IPV4.nfproto, ipv6: IPV6.nfproto } }),
+  iface_index: enumeration({ name: 'iface_index', id: 20, bytes: 4, order: 1, names: { '"lo"': LOOPBACK_INDEX } }),
+  ct_status: enumeration({ name: 'ct_status', id: 28, bytes: 4, order: 1, names: FLOW_STATUS }),
+  fib_addrtype: enumeration({ name: 'fib_addrtype', id: 38, bytes: 4, order: 1, names: ADDRESS_KIND }),
 } as const satisfies Record<string, DataType>
 
 const align = (bytes: number): number => (bytes + 3) & ~3

@@ -30,6 +30,9 @@ const EXPRESSIONS: { readonly [K in ExpressionName]: Expression['values'] } = {
   masq: { flags: 16, portMin: 1, portMax: 2 },
   reject: { type: 0, code: 3 },
   counter: {},
+  ct: { key: 2, dreg: 1, direction: 0, sreg: 2 },
+  bitwise: { sreg: 1, dreg: 2, op: 1, length: 4, mask: Buffer.of(32, 0, 0, 0), xor: Buffer.of(0, 0, 0, 0) },
+  fib: { flags: 2, result: 3, dreg: 1 },
 }
 
 const all = Object.entries(EXPRESSIONS).map(([name, values]): Expression => ({ name: name as ExpressionName, values }))
@@ -56,6 +59,10 @@ t.test('what the kernel fills in or leaves out does not change the fingerprint',
     'flags of a lookup': [
       { name: 'lookup', values: { set: 's', sreg: 1 } },
       { name: 'lookup', values: { set: 's', sreg: 1, flags: 0 } },
+    ],
+    'the operation of a mask': [
+      { name: 'bitwise', values: { sreg: 1, dreg: 1, length: 4 } },
+      { name: 'bitwise', values: { sreg: 1, dreg: 1, length: 4, op: 0 } },
     ],
     'the code of a reset': [
       { name: 'reject', values: { type: 1, code: 0 } },

@@ -62,6 +62,9 @@ const CASES: Readonly<Record<string, Case>> = {
   'type of a frame': { types: [ether_type], values: [0x86dd], hex: '86dd', text: 'ip6' },
   'type of a frame without a name': { types: [ether_type], values: [0x88b5], hex: '88b5', text: '34997' },
   'kind of a link, in host order': { types: [iface_type], values: [1], hex: '0100', text: 'ether' },
+  'number of a link': { types: [TYPE.iface_index], values: [1], hex: '01000000', text: '"lo"' },
+  'status of a flow': { types: [TYPE.ct_status], values: [0x20], hex: '20000000', text: 'dnat' },
+  'kind of an address': { types: [TYPE.fib_addrtype], values: [2], hex: '02000000', text: 'local' },
   'type of an ICMPv6 packet': { types: [icmpv6_type], values: [134], hex: '86', text: 'nd-router-advert' },
   family: { types: [nf_proto], values: [10], hex: '0a', text: 'ipv6' },
   'link, Ethernet address and address': {
