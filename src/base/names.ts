@@ -40,9 +40,10 @@ export const HOSTPORTS_TABLE = 'netloom-hostports'
  *   left alone by the other, because conntrack allows one DNAT for a flow.
  * - srcnat: the standard place of masquerade. Services' hairpin goes first, so that the general rule for traffic
  *   that leaves the pod networks never judges a flow which has been masqueraded.
+ * - raw: the standard place of what is not even to be followed; whatever translates comes behind it.
  * - filter: the standard place; packets for an unknown port of a Service are rejected before policies see them.
  */
-export const PRIORITY = { dstnat: -100, hairpin: 99, srcnat: 100, reject: -1 } as const
+export const PRIORITY = { raw: -300, dstnat: -100, hairpin: 99, srcnat: 100, reject: -1 } as const
 
 /** Where the agent listens, unless told otherwise. */
 export const DEFAULT_SOCKET = '/run/netloom/agent.sock'

@@ -4,6 +4,7 @@ import t from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { ROOT } from '../support/cni-exec.js'
 import { attachPlans } from './plans/attach.js'
+import { hostPortPlans } from './plans/hostports.js'
 import { masqueradePlans } from './plans/masquerade.js'
 import { proxyPlans } from './plans/proxy.js'
 import { routesPlans } from './plans/routes.js'
@@ -15,6 +16,7 @@ import { type Planner } from './plans/section.js'
  */
 const PLANNERS: Readonly<Record<string, Planner>> = {
   attach: attachPlans,
+  hostports: hostPortPlans,
   masquerade: masqueradePlans,
   proxy: proxyPlans,
   routes: routesPlans,
