@@ -22,13 +22,17 @@ import {
 import { observeElements, observeRuleset, observeSysctls } from '../../src/kernel/observe.js'
 import { createNamespace, deleteNamespace } from '../../src/kernel/netns.js'
 import { type Lease } from '../../src/model/lease.js'
+import { type Op } from '../../src/ops/op.js'
 import { type PortMapping } from '../../src/model/portmapping.js'
 import { type Protocol } from '../../src/model/port.js'
 import { exampleLease } from '../support/lease.js'
 import { nft as load } from '../support/namespaces.js'
 import { clearNamespace, ip, nft, raiseUplink, run, type TestContext, TestNode } from '../support/node.js'
 
-/** A node with its agent, a host outside, and containers with servers; host ports are applied by the tests themselves. */
+/**
+ * A node, a host outside, and containers with servers. Host ports are applied by the tests themselves: the agent, which
+ * would put that right, attaches containers and is stopped then.
+ */
 class Scene {
   readonly kernel = new Kernel()
   readonly node = new Place('/proc/thread-self/ns/net')
@@ -59,9 +63,16 @@ class Scene {
     return scene
   }
 
+  async #apply(ops: readonly Op[]): Promise<void> {
+    await this.#agent.stop()
+    await this.kernel.applier.apply(ops)
+  }
+
   /** A container as the agent attaches it. */
   async attach(name: string): Promise<{ place: Place; lease: (...ports: PortMapping[]) => Lease }> {
     this.#agent.createPod(name)
+    await this.#agent.stop()
+    await this.#agent.start()
     const { answer } = await this.#agent.cni('ADD', name)
     const addresses = (answer?.ips ?? []).map(({ address }) => address.replace(/\/.*/, ''))
     const pod = new Place(`/run/netns/${name}`)
@@ -81,11 +92,11 @@ class Scene {
 
   async expose(lease: Lease): Promise<void> {
     const ports = hostPortsOf(lease)
-    await this.kernel.applier.apply(planExpose(ports, localnetDevice(lease, ports)))
+    await this.#apply(planExpose(ports, localnetDevice(lease, ports)))
   }
 
   async conceal(lease: Lease): Promise<void> {
-    await this.kernel.applier.apply(planConceal(hostPortsOf(lease)))
+    await this.#apply(planConceal(hostPortsOf(lease)))
   }
 
   async observe(): Promise<HostPortsActual | undefined> {
@@ -101,7 +112,8 @@ class Scene {
   async sync(desired: HostPortsDesired = { ports: [], devices: [] }): Promise<string[]> {
     const plan = async () =>
       planHostPorts(desired, await this.observe(), observeSysctls(desired.devices.map(localnetSysctl)))
-    await this.kernel.applier.apply(await plan())
+    await this.#agent.stop()
+    await this.#apply(await plan())
     return (await plan()).map(({ kind }) => kind)
   }
 }
@@ -137,13 +149,13 @@ async function answerOf(from: Place, address: string, port: number, protocol: Pr
 t.test('a container is reached at ports of the node, by clients that keep their addresses', async (t) => {
   const scene = await Scene.raise(t)
   const a = await scene.attach('a')
+  const b = await scene.attach('b')
   await scene.serve(a.place, 'a')
   await scene.expose(a.lease(...both(80)))
   for (const protocol of ['TCP', 'UDP'] as const) {
     t.equal(await answerOf(scene.outside, '192.168.50.1', 80, protocol), 'a saw 192.168.50.9', `IPv4 ${protocol}`)
     t.equal(await answerOf(scene.outside, 'fd00:50::1', 80, protocol), 'a saw fd00:50::9', `IPv6 ${protocol}`)
   }
-  const b = await scene.attach('b')
   t.equal(await answerOf(b.place, '192.168.50.1', 80), 'a saw 10.244.1.3', 'another container of the node')
   t.equal(await answerOf(b.place, '10.244.1.1', 80), 'a saw 10.244.1.3', 'at the gateway')
   t.equal(await answerOf(b.place, 'fd00:50::1', 80, 'UDP'), 'a saw fd00:244:1::3', 'IPv6')
