@@ -89,8 +89,10 @@ t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => 
   })
 
   t.test('hands over what a runtime has for one container, in CAP_ARGS', async (t) => {
-    await new Sandboxes(t).create('web')
+    const pod = await new Sandboxes(t).create('web')
+    await pod.serve(80)
     const wanted = {
+      portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }],
       mac: '02:00:00:00:00:77',
       ips: ['10.244.1.77/24'],
       bandwidth: { ingressRate: 1e9, ingressBurst: 1e8, egressRate: 1e9, egressBurst: 1e8 },
@@ -104,6 +106,8 @@ t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => 
     t.equal(withoutPrefix(ips[0]!.address), '10.244.1.77')
     t.match(ip('-n', 'web', 'link', 'show', 'eth0'), wanted.mac)
     t.match(ip('netns', 'exec', node.name, 'tc', 'qdisc'), /qdisc tbf/)
+    for (const address of node.addresses)
+      t.match(await ask(lab.outside, 'TCP', address, 8080), { answer: { pod: 'web' } }, address)
     t.equal(await tool.do('check', 'pods', 'web', call), '')
   })
 
