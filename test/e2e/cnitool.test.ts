@@ -74,6 +74,25 @@ t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => 
     t.equal(await tool.do('status', 'pods', 'web'), '')
   })
 
+  t.test('collects the garbage of one network, and of no other', async (t) => {
+    const sandboxes = new Sandboxes(t)
+    for (const name of ['pods', 'others']) tool.configure(networkOf(node, '1.1.0', name))
+    for (const [network, name] of [
+      ['pods', 'web'],
+      ['pods', 'db'],
+      ['others', 'mail'],
+    ] as const) {
+      await sandboxes.create(name)
+      await tool.do('add', network, name)
+    }
+    t.teardown(() => tool.do('del', 'others', 'mail'))
+    sandboxes.delete('web')
+    await tool.do('gc', 'pods', 'web')
+    t.equal((await attached(node)).length, 1)
+    t.equal(veths(node).length, 1)
+    t.equal(await tool.do('check', 'others', 'mail'), '')
+  })
+
   t.test('tells the pod in CNI_ARGS, and may attach it twice', async (t) => {
     await new Sandboxes(t).create('web')
     tool.configure(networkOf(node, '1.1.0'))
