@@ -116,7 +116,10 @@ const BEHIND: readonly Behind[] = [
 ]
 
 /** What netloom does of itself, in every place of a chain. */
-const OWN: readonly Own[] = [{ name: 'limits', capability: 'bandwidth', works: limits }]
+const OWN: readonly Own[] = [
+  { name: 'limits', capability: 'bandwidth', works: limits },
+  { name: 'ports', capability: 'portMappings', works: mapped },
+]
 
 const IPAM = {
   type: 'host-local',

@@ -74,6 +74,25 @@ t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => 
     t.equal(await tool.do('status', 'pods', 'web'), '')
   })
 
+  t.test('collects the garbage of one network, and of no other', async (t) => {
+    const sandboxes = new Sandboxes(t)
+    for (const name of ['pods', 'others']) tool.configure(networkOf(node, '1.1.0', name))
+    for (const [network, name] of [
+      ['pods', 'web'],
+      ['pods', 'db'],
+      ['others', 'mail'],
+    ] as const) {
+      await sandboxes.create(name)
+      await tool.do('add', network, name)
+    }
+    t.teardown(() => tool.do('del', 'others', 'mail'))
+    sandboxes.delete('web')
+    await tool.do('gc', 'pods', 'web')
+    t.equal((await attached(node)).length, 1)
+    t.equal(veths(node).length, 1)
+    t.equal(await tool.do('check', 'others', 'mail'), '')
+  })
+
   t.test('tells the pod in CNI_ARGS, and may attach it twice', async (t) => {
     await new Sandboxes(t).create('web')
     tool.configure(networkOf(node, '1.1.0'))
@@ -89,8 +108,10 @@ t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => 
   })
 
   t.test('hands over what a runtime has for one container, in CAP_ARGS', async (t) => {
-    await new Sandboxes(t).create('web')
+    const pod = await new Sandboxes(t).create('web')
+    await pod.serve(80)
     const wanted = {
+      portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }],
       mac: '02:00:00:00:00:77',
       ips: ['10.244.1.77/24'],
       bandwidth: { ingressRate: 1e9, ingressBurst: 1e8, egressRate: 1e9, egressBurst: 1e8 },
@@ -104,6 +125,8 @@ t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => 
     t.equal(withoutPrefix(ips[0]!.address), '10.244.1.77')
     t.match(ip('-n', 'web', 'link', 'show', 'eth0'), wanted.mac)
     t.match(ip('netns', 'exec', node.name, 'tc', 'qdisc'), /qdisc tbf/)
+    for (const address of node.addresses)
+      t.match(await ask(lab.outside, 'TCP', address, 8080), { answer: { pod: 'web' } }, address)
     t.equal(await tool.do('check', 'pods', 'web', call), '')
   })
 
