@@ -8,7 +8,7 @@ import {
   planSweepBandwidth,
 } from '../bandwidth/plan.js'
 import { type Filter } from '../codec/rtnl/filter.js'
-import { observeFilters, observeLinks, observeQdiscs, observeTraffic } from '../kernel/observe.js'
+import { observeFilters, observeLink, observeLinks, observeQdiscs, observeTraffic } from '../kernel/observe.js'
 import { type Lease } from '../model/lease.js'
 import { type Op } from '../ops/op.js'
 import { type Kept } from './keeper.js'
@@ -22,7 +22,7 @@ export interface BandwidthSeen extends Omit<BandwidthActual, 'filters'> {
 /** How fast containers may receive and send, as a {@link Kept} feature. */
 export const bandwidth = ({ route }: Pick<Kernel, 'route'>): Kept<BandwidthSeen> => {
   const observe = (): Promise<BandwidthSeen> => see(route)
-  const around = (lease: Lease): Promise<BandwidthActual> => observeTraffic(route, desiredOf(lease).caught.device)
+  const around = (lease: Lease): Promise<BandwidthActual> => seeAround(route, lease)
   return {
     name: 'bandwidth',
     tables: [],
@@ -51,6 +51,17 @@ const actualFor = (lease: Lease, seen: BandwidthSeen): BandwidthActual => ({
 
 /** The IFB device goes with the container's link: two at a time cost the kernel no more than one. */
 const withoutLinks = (ops: readonly Op[]): Op[] => ops.filter(({ kind }) => kind !== 'link.delete')
+
+/**
+ * What a plan for one lease has to know. Where there are filters there is a place for them, so that the links and queues
+ * of all the node's containers, which would have to be listed to find it, are looked at for the first of them only.
+ */
+async function seeAround(route: Kernel['route'], lease: Lease): Promise<BandwidthActual> {
+  const { device, shared } = desiredOf(lease).caught
+  const bridge = shared ? await observeLink(route, device) : undefined
+  const filters = bridge === undefined ? [] : await observeFilters(route, bridge.index)
+  return filters.length === 0 ? observeTraffic(route, device) : { links: new Map(), qdiscs: [], filters }
+}
 
 async function see(route: Kernel['route']): Promise<BandwidthSeen> {
   const links = await observeLinks(route)
