@@ -30,6 +30,16 @@ const be32 = (attribute: number): readonly [number, Format] => [attribute, 'be32
 const ROWS = {
   payload: { dreg: be32(1), base: be32(2), offset: be32(3), length: be32(4), sreg: be32(5) },
   meta: { key: be32(2), dreg: be32(1), sreg: be32(3) },
+  ct: { key: be32(2), dreg: be32(1), direction: [3, 'u8'], sreg: be32(4) },
+  bitwise: {
+    sreg: be32(1),
+    dreg: be32(2),
+    kind: be32(6),
+    length: be32(3),
+    mask: [4, 'data'],
+    xor: [5, 'data'],
+    shift: [7, 'data'],
+  },
   cmp: { sreg: be32(1), op: be32(2), data: [3, 'data'] },
   lookup: { sreg: be32(2), dreg: be32(3), set: [1, 'string'], flags: be32(5) },
   immediate: { dreg: be32(1), data: [2, 'data'] },
@@ -114,12 +124,15 @@ function readAttribute(data: Attributes, attribute: number, format: Format): Att
 
 /**
  * A text that is equal for expressions that do the same. The kernel answers with values which it filled in itself:
- * a nat range's end that equals its start, and flags that say that there is one; or leaves out what is 0, as the code
- * of a TCP reset.
+ * a nat range's end that equals its start, and flags that say that there is one, or the kind of a bit operation; or
+ * leaves out what is 0, as the code of a TCP reset.
  */
 export function fingerprint(expressions: readonly Expression[]): string {
   return expressions.map((expression) => `${expression.name}(${parts(expression).join(' ')})`).join(' ')
 }
+
+/** Values that say no more than their absence where they are 0. */
+const ABSENT = new Set(['flags', 'code', 'kind'])
 
 /** NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED of <linux/netfilter/nf_nat.h>: registers say the same. */
 const NAT_HAS_RANGE = 3
@@ -129,7 +142,7 @@ function parts({ name, values }: Expression): string[] {
     .map(([key, value]): [string, AttributeValue] =>
       name === 'nat' && key === 'flags' ? [key, (value as number) & ~NAT_HAS_RANGE] : [key, value],
     )
-    .filter(([key, value]) => !(value === 0 && (key === 'flags' || key === 'code')))
+    .filter(([key, value]) => !(value === 0 && ABSENT.has(key)))
     .filter(([key, value]) => !(key.endsWith('Max') && value === values[key.replace('Max', 'Min')]))
     .map(([key, value]) => `${key}=${partText(value)}`)
     .sort()

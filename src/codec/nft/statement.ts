@@ -17,6 +17,8 @@ export interface Field {
 
 export type Statement =
   | { readonly kind: 'match'; readonly field: Field; readonly value: number; readonly negate?: boolean }
+  /** Any of these bits is set. */
+  | { readonly kind: 'flags'; readonly field: Field; readonly value: number }
   | { readonly kind: 'lookup'; readonly fields: readonly Field[]; readonly set: string; readonly negate?: boolean }
   | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string }
   | { readonly kind: 'dnat'; readonly family: Family; readonly fields: readonly Field[]; readonly map: string }
@@ -56,6 +58,16 @@ export const transportProtocol: Field = meta('meta l4proto', TYPE.inet_proto, ME
  * loaded again has other rules than were written.
  */
 export const networkProtocol: Field = meta('meta nfproto', TYPE.nf_proto, META.NFPROTO)
+
+/** NFT_CT_STATE of <linux/netfilter/nf_tables.h>. */
+const CT_STATE = 0
+
+/** What connection tracking makes of a packet: one of the bits of CONNECTION_STATE. */
+export const connectionState: Field = {
+  text: 'ct state',
+  type: TYPE.ct_state,
+  load: (dreg) => ({ name: 'ct', values: { key: CT_STATE, dreg } }),
+}
 
 /** The link that a packet or frame came in by. */
 export const inputLink: Field = meta('iifname', TYPE.ifname, META.IIFNAME)
@@ -126,6 +138,8 @@ export function lower(statement: Statement): Expression[] {
   switch (statement.kind) {
     case 'match':
       return lowerMatch(statement)
+    case 'flags':
+      return lowerFlags(statement)
     case 'lookup': {
       const flags = statement.negate === true ? { flags: 1 } : {}
       return [...loadAll(statement.fields), { name: 'lookup', values: { set: statement.set, sreg: 1, ...flags } }]
@@ -148,6 +162,16 @@ const lowerMatch = ({ field, value, negate }: Extract<Statement, { kind: 'match'
   { name: 'cmp', values: { sreg: 1, op: negate === true ? CMP.NEQ : CMP.EQ, data: valueBytes(field.type, value) } },
 ]
 
+function lowerFlags({ field, value }: Extract<Statement, { kind: 'flags' }>): Expression[] {
+  const { bytes } = field.type
+  const none = new Uint8Array(bytes)
+  return [
+    field.load(1),
+    { name: 'bitwise', values: { sreg: 1, dreg: 1, length: bytes, mask: valueBytes(field.type, value), xor: none } },
+    { name: 'cmp', values: { sreg: 1, op: CMP.NEQ, data: none } },
+  ]
+}
+
 /** The map answers address and port side by side: the address from word 0, the port in the word behind it. */
 function lowerDnat({ fields, map, family }: Extract<Statement, { kind: 'dnat' }>): Expression[] {
   const portRegister = register(family.bytes / 4)
@@ -167,6 +191,8 @@ export function statementText(statement: Statement): string {
   switch (statement.kind) {
     case 'match':
       return `${statement.field.text} ${notText(statement)}${statement.field.type.text(statement.value)}`
+    case 'flags':
+      return `${statement.field.text} ${statement.field.type.text(statement.value)}`
     case 'lookup':
       return `${fieldsText(statement.fields)} ${notText(statement)}@${statement.set}`
     case 'vmap':

@@ -22,6 +22,8 @@ function listOf(expressions: readonly Expression[]): Buffer {
 const EXPRESSIONS: { readonly [K in ExpressionName]: Expression['values'] } = {
   payload: { dreg: 1, base: 1, offset: 16, length: 4, sreg: 2 },
   meta: { dreg: 1, key: 16, sreg: 3 },
+  ct: { key: 0, dreg: 1, direction: 1, sreg: 3 },
+  bitwise: { sreg: 1, dreg: 2, kind: 1, length: 4, mask: Buffer.of(6), xor: Buffer.of(1), shift: Buffer.of(2) },
   cmp: { sreg: 1, op: 0, data: Buffer.of(6) },
   lookup: { set: 'frontends', sreg: 1, dreg: 0, flags: 1 },
   immediate: { dreg: 0, data: { verdict: 'goto', chain: 'pick_2' } },
@@ -56,6 +58,10 @@ t.test('what the kernel fills in or leaves out does not change the fingerprint',
     'flags of a lookup': [
       { name: 'lookup', values: { set: 's', sreg: 1 } },
       { name: 'lookup', values: { set: 's', sreg: 1, flags: 0 } },
+    ],
+    'the kind of a bit operation': [
+      { name: 'bitwise', values: { sreg: 1, dreg: 1, length: 4 } },
+      { name: 'bitwise', values: { sreg: 1, dreg: 1, length: 4, kind: 0 } },
     ],
     'the code of a reset': [
       { name: 'reject', values: { type: 1, code: 0 } },

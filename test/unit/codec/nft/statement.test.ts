@@ -4,6 +4,7 @@ import {
   advertisedAddress,
   arpSenderAddress,
   arpSenderMac,
+  connectionState,
   destinationAddress,
   destinationPort,
   type Field,
@@ -93,6 +94,11 @@ t.test("statements are told in nft's grammar", async (t) => {
       [{ kind: 'match', field: frameProtocol, value: 0x88b5 }, 'meta protocol 34997'],
       [{ kind: 'match', field: inputLinkType, value: 1 }, 'meta iiftype ether'],
       [{ kind: 'match', field: icmpv6Type, value: 137 }, 'icmpv6 type nd-redirect'],
+    ],
+    flags: [
+      [{ kind: 'flags', field: connectionState, value: 6 }, 'ct state established,related'],
+      [{ kind: 'flags', field: connectionState, value: 2 }, 'ct state established'],
+      [{ kind: 'flags', field: connectionState, value: 10 }, 'ct state 0xa'],
     ],
     lookup: [
       [{ kind: 'lookup', fields: [sourceAddress(IPV4)], set: 's' }, 'ip saddr @s'],

@@ -26,7 +26,7 @@ interface Case {
 }
 
 const { ipv4_addr, ipv6_addr, inet_proto, inet_service, numgen, ifname, ether_addr, nd_target } = TYPE
-const { ether_type, iface_type, icmpv6_type, nf_proto } = TYPE
+const { ether_type, iface_type, icmpv6_type, nf_proto, ct_state } = TYPE
 
 const CASES: Readonly<Record<string, Case>> = {
   'IPv4 address': { types: [ipv4_addr], values: ['10.0.0.255'], hex: '0a0000ff', text: '10.0.0.255' },
@@ -63,6 +63,8 @@ const CASES: Readonly<Record<string, Case>> = {
   'type of a frame without a name': { types: [ether_type], values: [0x88b5], hex: '88b5', text: '34997' },
   'kind of a link, in host order': { types: [iface_type], values: [1], hex: '0100', text: 'ether' },
   'type of an ICMPv6 packet': { types: [icmpv6_type], values: [134], hex: '86', text: 'nd-router-advert' },
+  'states of connections': { types: [ct_state], values: [6], hex: '06000000', text: 'established,related' },
+  'a state that netloom never asks for': { types: [ct_state], values: [8], hex: '08000000', text: '0x8' },
   family: { types: [nf_proto], values: [10], hex: '0a', text: 'ipv6' },
   'link, Ethernet address and address': {
     types: [ifname, ether_addr, ipv4_addr],
