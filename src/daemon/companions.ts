@@ -1,5 +1,6 @@
 import { antispoof } from './antispoof.js'
 import { bandwidth } from './bandwidth.js'
+import { isolation } from './isolation.js'
 import { Keeper, type KeeperOptions, type Keeping } from './keeper.js'
 
 /** What the node keeps for attachments beside their links. */
@@ -14,5 +15,6 @@ export interface Companions {
 
 export function companions(options: KeeperOptions): Companions {
   const limits = new Keeper(bandwidth(options.kernel), options)
-  return { guards: [new Keeper(antispoof(options.kernel), options)], extras: [limits], onBridge: [limits] }
+  const guards = [new Keeper(antispoof(options.kernel), options), new Keeper(isolation(options.kernel), options)]
+  return { guards, extras: [limits], onBridge: [limits] }
 }
