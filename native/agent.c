@@ -238,10 +238,13 @@ static enum agent_outcome receive(struct connection *connection, size_t *body)
 static void add_refusal(struct text *why, const struct cbor_field *error)
 {
   struct cbor_field message = {.name = "message", .major = CBOR_TEXT};
-  struct cbor cbor = {.at = error->bytes, .end = error->bytes + error->length};
+  struct cbor cbor;
   const char *name;
 
-  if (!error->found || cbor_read_map(&cbor, &message, 1, &name) != NULL || !message.found)
+  if (!error->found)
+    return;
+  cbor = (struct cbor){.at = error->bytes, .end = error->bytes + error->length};
+  if (cbor_read_map(&cbor, &message, 1, &name) != NULL || !message.found)
     return;
   text_add(why, "; the agent says: ");
   text_add_bytes(why, message.bytes, message.length < REFUSAL_MAX ? message.length : REFUSAL_MAX);

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 /**
- * Builds the CNI executable from native/ into dist/native/: `netloom`, static and stripped, or with --sanitize
- * `netloom-sanitized` with the address and undefined-behaviour sanitizers, for tests. Does nothing where what is there
- * was built from the same sources with the same compiler and flags.
- * Exit codes: 0 built or up to date; 1 no compiler, or the build failed; 2 wrong arguments; 3 the compiler has no
- * sanitizers.
+ * Builds the CNI executable from native/ into dist/native/: `netloom`, static and stripped. For tests, with --sanitize
+ * `netloom-sanitized`, which has the address and undefined-behaviour sanitizers, and with --fuzz the programs
+ * `fuzz-call` and `fuzz-reply` of native/fuzz, which need clang. Does nothing where what is there was built from the
+ * same sources with the same compiler and flags.
+ * Exit codes: 0 built or up to date; 1 no compiler, or the build failed; 2 wrong arguments; 3 the compiler cannot build
+ * what is asked for tests.
  */
 import { spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
@@ -30,26 +31,75 @@ const COMMON = [
   '-Wmissing-prototypes',
 ]
 
+const SANITIZE = ['-O1', '-g', '-fno-omit-frame-pointer', '-fno-sanitize-recover=all']
+const ANY_COMPILER = ['cc', 'gcc', 'clang']
+
+/** A program that only compiles and runs where a sanitizer is whole: its library may be missing, or refuse the kernel. */
+const PROBES = {
+  sanitizer: { source: 'int main(void)\n{\n  return 0;\n}\n', args: [] },
+  fuzzer: {
+    source:
+      'int LLVMFuzzerTestOneInput(const unsigned char *data, unsigned long size)\n' +
+      '{\n  (void)data;\n  (void)size;\n  return 0;\n}\n',
+    args: ['-runs=0'],
+  },
+}
+
+const isPlain = (file) => !file.startsWith('fuzz/')
+
+/**
+ * A harness of native/fuzz in the place of some sources, which it makes up for; `wraps` are the functions of the C
+ * library whose calls it takes.
+ */
+const harness = (name, without, wraps) => ({
+  file: `fuzz-${name}`,
+  compilers: ['clang'],
+  lacks: 'libFuzzer',
+  probe: PROBES.fuzzer,
+  isPart: (file) => (isPlain(file) && !without.includes(file)) || [`fuzz/${name}.c`, 'fuzz/check.h'].includes(file),
+  flags: [...SANITIZE, '-fsanitize=fuzzer,address,undefined', ...wraps.map((name) => `-Wl,--wrap=${name}`)],
+})
+
+/** What each argument builds. */
 const VARIANTS = {
-  release: {
-    file: 'netloom',
-    flags: [
-      '-O2',
-      '-fstack-protector-strong',
-      // Some distributions predefine it, and defining it twice is a warning.
-      '-U_FORTIFY_SOURCE',
-      '-D_FORTIFY_SOURCE=2',
-      '-ffunction-sections',
-      '-fdata-sections',
-      '-static',
-      '-s',
-      '-Wl,--gc-sections',
-    ],
-  },
-  sanitize: {
-    file: 'netloom-sanitized',
-    flags: ['-O1', '-g', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
-  },
+  '': [
+    {
+      file: 'netloom',
+      compilers: ANY_COMPILER,
+      isPart: isPlain,
+      isStatic: true,
+      flags: [
+        '-O2',
+        '-fstack-protector-strong',
+        // Some distributions predefine it, and defining it twice is a warning.
+        '-U_FORTIFY_SOURCE',
+        '-D_FORTIFY_SOURCE=2',
+        '-ffunction-sections',
+        '-fdata-sections',
+        '-static',
+        '-s',
+        '-Wl,--gc-sections',
+      ],
+    },
+  ],
+  '--sanitize': [
+    {
+      file: 'netloom-sanitized',
+      compilers: ANY_COMPILER,
+      lacks: 'address sanitizer',
+      probe: PROBES.sanitizer,
+      isPart: isPlain,
+      flags: [...SANITIZE, '-fsanitize=address,undefined'],
+    },
+  ],
+  '--fuzz': [
+    harness('call', ['netloom.c', 'agent.c', 'program.c', 'io.c'], ['getenv']),
+    harness(
+      'reply',
+      ['netloom.c', 'call.c', 'program.c', 'io.c', 'json.c'],
+      ['socket', 'connect', 'setsockopt', 'sendmsg', 'recv', 'close', 'clock_gettime'],
+    ),
+  ],
 }
 
 /** An end of the build that is explained by one line. */
@@ -67,12 +117,13 @@ function probeCompiler(command) {
   return status === 0 ? { file, leading, version: stdout.split('\n', 1)[0] } : undefined
 }
 
-function findCompiler() {
+function findCompiler({ compilers, lacks }) {
   const asked = process.env.CC
-  for (const command of asked ? [asked] : ['cc', 'gcc', 'clang']) {
+  for (const command of asked ? [asked] : compilers) {
     const compiler = probeCompiler(command)
     if (compiler !== undefined) return compiler
   }
+  if (!asked && compilers !== ANY_COMPILER) throw new BuildError(`no ${lacks}: ${compilers.join()} is not installed`, 3)
   const which = asked ? `CC is '${asked}', which cannot be run; ` : ''
   throw new BuildError(
     `${which}netloom needs a C compiler to build its CNI executable: install gcc or clang ` +
@@ -93,16 +144,16 @@ function atomically(target, build) {
   }
 }
 
-/** A sanitizer is there if a program built with it runs: its library may be missing, or refuse the kernel's settings. */
-function checkSanitizers(compiler, flags) {
+function checkProbe(compiler, { flags, lacks, probe }) {
   const program = join(TARGETS, `probe.${randomUUID()}`)
   const source = `${program}.c`
   try {
-    writeFileSync(source, 'int main(void)\n{\n  return 0;\n}\n')
-    const built = compile(compiler, [...flags, source, '-o', program])
-    if (built.status === 0 && spawnSync(program).status === 0) return
+    writeFileSync(source, probe.source)
+    // Functions that a harness takes over are none of this program's.
+    const built = compile(compiler, [...flags.filter((flag) => !flag.startsWith('-Wl,')), source, '-o', program])
+    if (built.status === 0 && spawnSync(program, probe.args).status === 0) return
     const reason = built.status === 0 ? 'a program built with it does not run' : firstError(built.stderr)
-    throw new BuildError(`no address sanitizer with ${compiler.version}: ${reason}`, 3)
+    throw new BuildError(`no ${lacks} with ${compiler.version}: ${reason}`, 3)
   } finally {
     rmSync(source, { force: true })
     rmSync(program, { force: true })
@@ -136,7 +187,7 @@ function link(compiler, variant, flags, sources) {
         : ''
       throw new BuildError(`${compiler.file} could not build the CNI executable${hint}`)
     }
-    if (variant === VARIANTS.release) checkStatic(temporary)
+    if (variant.isStatic) checkStatic(temporary)
   })
 }
 
@@ -157,29 +208,29 @@ function fingerprint(compiler, flags, files) {
 }
 
 function build(variant) {
-  const compiler = findCompiler()
+  const compiler = findCompiler(variant)
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   const flags = [...COMMON, `-DNETLOOM_VERSION="${version}"`, ...variant.flags]
-  const files = readdirSync(SOURCES)
-    .filter((file) => /\.[ch]$/.test(file))
+  const files = readdirSync(SOURCES, { recursive: true })
+    .filter((file) => /\.[ch]$/.test(file) && variant.isPart(file))
     .sort()
   const target = join(TARGETS, variant.file)
   const stamp = `${target}.stamp`
   const wanted = fingerprint(compiler, flags, files)
   if (readOr(stamp, '') === wanted && statSync(target, { throwIfNoEntry: false })?.isFile()) return
   mkdirSync(TARGETS, { recursive: true })
-  if (variant === VARIANTS.sanitize) checkSanitizers(compiler, variant.flags)
+  if (variant.probe !== undefined) checkProbe(compiler, variant)
   const sources = files.filter((file) => file.endsWith('.c')).map((file) => join(SOURCES, file))
   link(compiler, variant, flags, sources)
   atomically(stamp, (temporary) => writeFileSync(temporary, wanted))
   console.log(`built ${relative(ROOT, target)} with ${compiler.version}`)
 }
 
-function main(args) {
-  const unknown = args.find((arg) => arg !== '--sanitize')
+function main([asked = '', ...more]) {
+  const unknown = more[0] ?? (Object.hasOwn(VARIANTS, asked) ? undefined : asked)
   if (unknown !== undefined)
-    throw new BuildError(`unknown argument ${unknown}; usage: build-native.mjs [--sanitize]`, 2)
-  build(args.length > 0 ? VARIANTS.sanitize : VARIANTS.release)
+    throw new BuildError(`unknown argument ${unknown}; usage: build-native.mjs [--sanitize | --fuzz]`, 2)
+  for (const variant of VARIANTS[asked]) build(variant)
 }
 
 try {

@@ -11,7 +11,7 @@ export interface Program {
   /** File that it has as standard input. */
   readonly input: string
   /** Where it is started. */
-  readonly place: Place
+  readonly place: Pick<Place, 'run'>
 }
 
 /** What an execution has taken, in milliseconds. */

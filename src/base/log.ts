@@ -1,15 +1,17 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
-import pretty from 'pino-pretty'
 
 export type { Logger } from 'pino'
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+/** For people, at a terminal; loading it takes as long as a good part of a CNI call. */
+const pretty = process.stderr.isTTY ? (await import('pino-pretty')).default : undefined
+
 /** JSON lines on standard error, or readable lines where that is a terminal. */
 export function createLog(level: LogLevel, name: string): Logger {
   const options = { level, name, serializers: { err: serializeError } }
-  if (!process.stderr.isTTY) return pino(options, pino.destination(2))
+  if (pretty === undefined) return pino(options, pino.destination(2))
   return pino(options, pretty({ destination: 2, sync: true, ignore: 'pid,hostname' }) as DestinationStream)
 }
 

@@ -63,6 +63,7 @@ export const HOSTPORTS_TABLE = 'netloom-hostports'
  *   left alone by the other, because conntrack allows one DNAT for a flow.
  * - srcnat: the standard place of masquerade. Services' hairpin goes first, so that the general rule for traffic
  *   that leaves the pod networks never judges a flow which has been masqueraded.
+ * - raw: the standard place of what is not even to be followed; whatever translates comes behind it.
  * - filter: the standard place; packets for an unknown port of a Service are rejected before policies see them.
  * - isolate: the standard place of filters, since a drop there is final whatever others accept before or behind. It is
  *   behind all translation, and behind the rejections, so that an unknown port of a Service is refused to all alike.
@@ -72,6 +73,7 @@ export const HOSTPORTS_TABLE = 'netloom-hostports'
  * - guardArp: the only standard place of the family `arp`.
  */
 export const PRIORITY = {
+  raw: -300,
   dstnat: -100,
   hairpin: 99,
   srcnat: 100,

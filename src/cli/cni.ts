@@ -4,14 +4,18 @@ import { asNetloomError } from '../base/errors.js'
 import { cniError } from '../cni/error.js'
 import { type RawRequest, versionForErrors } from '../cni/request.js'
 import { answerStandalone } from '../daemon/standalone.js'
-import { type Command, EXIT, type ExitCode, type OptionValues, textOption } from './command.js'
+import { type Command, EXIT, type ExitCode, numberOption, type OptionValues, textOption } from './command.js'
 
-const HELP = `Usage: netloom cni [--state-dir PATH]
+/** Some three hundred other calls, one after another; the executable itself would wait as long for an agent. */
+const WAIT = { fallback: 60_000, min: 1, max: 3_600_000 }
+
+const HELP = `Usage: netloom cni [--state-dir PATH] [--wait MS]
 
 Answers one CNI call without an agent: variables CNI_* and a network configuration on standard input, as the CNI
 specification has it. The executable /opt/cni/bin/netloom starts it where the configuration says "agent": "off", for
 Podman, nerdctl and scripts. Refuses while an agent runs on the same leases.
 
+  --wait MS         wait so long for other calls (default \$NETLOOM_TIMEOUT_MS, else ${WAIT.fallback})
   --state-dir PATH  where leases are kept (default \$NETLOOM_STATE_DIR, else ${DEFAULT_STATE_DIR})
   -h, --help        this text
 
@@ -27,7 +31,7 @@ export const cniCommand: Command = {
   summary: 'answer one CNI call without an agent',
   help: HELP,
   operands: 0,
-  options: { 'state-dir': { type: 'string' } },
+  options: { 'state-dir': { type: 'string' }, wait: { type: 'string' } },
   run,
 }
 
@@ -37,9 +41,10 @@ const MAX_CONFIG_BYTES = 1 << 20
 async function run(values: OptionValues): Promise<ExitCode> {
   const stateDir = textOption(values, 'state-dir', process.env['NETLOOM_STATE_DIR'] ?? DEFAULT_STATE_DIR)
   const raw = requestOf(process.env, await standardInput())
-  const log = createLog('warn', 'netloom')
+  const waitMs = numberOption({ wait: process.env['NETLOOM_TIMEOUT_MS'] || undefined, ...values }, 'wait', WAIT)
+  const log = createLog('error', 'netloom')
   try {
-    const { exit, output } = await answerStandalone({ ...raw }, { stateDir, log })
+    const { exit, output } = await answerStandalone({ ...raw }, { stateDir, waitMs, log })
     process.stdout.write(output)
     return exit === 0 ? EXIT.OK : EXIT.FAILED
   } catch (error) {

@@ -170,11 +170,12 @@ function gatewayAddress(address: string, device: string): Op {
   return { kind: 'address.add', address: { family, address, prefix: family.bits, device, noDad: family === IPV6 } }
 }
 
-/** The node's route to a container. */
-export function planHostRoute({ address }: LeasedAddress, device: string): OpOf<'route.replace'> {
+/** The node's route to a container, who knows the way back to its gateway: that is who the node speaks as. */
+export function planHostRoute({ address, gateway }: LeasedAddress, device: string): OpOf<'route.replace'> {
   const family = familyOrThrow(address)
   const destination = { family, address, prefix: family.bits }
-  return { kind: 'route.replace', route: { destination, device, protocol: POD_ROUTE_PROTOCOL } }
+  const route = { destination, device, protocol: POD_ROUTE_PROTOCOL }
+  return { kind: 'route.replace', route: gateway === undefined ? route : { ...route, source: gateway } }
 }
 
 /** Addresses that are from no network of the bridge's own: those of another network, or of another plugin's IPAM. */

@@ -1,10 +1,10 @@
 import { NetloomError } from '../base/errors.js'
-import { parseIp, parseIpPrefix } from '../base/ip.js'
 import { type Bandwidth, readBandwidthKeys } from '../model/bandwidth.js'
 import { Cursor } from '../model/cursor.js'
 import { type IngressPolicy, type LeasedRoute, readMac } from '../model/lease.js'
 import { refuseTwins } from '../model/port.js'
 import { type PortMapping, readPortMapping } from '../model/portmapping.js'
+import { readRequested, type RequestedAddress } from '../model/requested.js'
 import { CNI_CODE, CniFailure } from './error.js'
 import { type CniResult, type Dns, readDns, readResult, readRoute } from './result.js'
 import { leasedRoute } from './routes.js'
@@ -49,14 +49,6 @@ export interface InterfaceConfig {
   /** `ipam`, and capability `ipRanges`: read by whoever gives the addresses. */
   readonly ipam: Cursor
   readonly ipRanges: Cursor
-}
-
-export interface RequestedAddress {
-  /** Canonical. */
-  readonly address: string
-  readonly prefix?: number
-  /** Where it was asked for: `runtimeConfig.ips[0]`, `CNI_ARGS`. */
-  readonly field: string
 }
 
 /** CNI specification: "must start with an alphanumeric character, optionally followed by ...". */
@@ -213,14 +205,6 @@ function macOf(root: Cursor): string | undefined {
 }
 
 const requestedIn = (list: Cursor): readonly RequestedAddress[] => list.list(readRequested)
-
-function readRequested(place: Cursor): RequestedAddress {
-  const withPrefix = place.string().includes('/')
-  const field = place.path
-  if (!withPrefix) return { address: place.address(parseIp).address, field }
-  const { address, prefix } = place.address(parseIpPrefix)
-  return { address, prefix, field }
-}
 
 function portsOf(list: Cursor): readonly PortMapping[] {
   const ports = list.list(readPortMapping)

@@ -9,7 +9,7 @@ import { asError, invalid } from '../base/errors.js'
  * A frame is a header of 8 bytes (magic "NL", version u8, kind u8, length of the body u32 big-endian) and a body: one
  * CBOR map (RFC 8949). Bodies use a subset that every reader can check in one pass: definite lengths, maps with
  * distinct text keys, arrays, text (UTF-8), byte strings, integers that a double holds exactly, floats, booleans and
- * null; no tags, and no `undefined`.
+ * null; no tags, no `undefined`, and no length of text or bytes that is written in eight bytes.
  */
 export const FRAME_HEADER_BYTES = 8
 export const FRAME_VERSION = 1
@@ -219,6 +219,9 @@ interface Container {
 
 const ARGUMENT_BYTES: readonly number[] = [1, 2, 4, 8]
 
+/** Of {@link Head.info}: an argument of eight bytes follows. */
+const EIGHT_BYTES = 27
+
 const malformed = (at: number, problem: string): Error => invalid('body', `${problem} at byte ${at}`)
 
 /**
@@ -270,6 +273,8 @@ function checkItem(bytes: Buffer, at: number, { major, info, argument, end }: He
       return end
     case MAJOR.BYTES:
     case MAJOR.TEXT:
+      // No body needs that, and the native part of cbor-x loses count of strings at it, behind text that is not ASCII.
+      if (info === EIGHT_BYTES) throw malformed(at, 'a length in eight bytes')
       if (argument > bytes.length - end) throw malformed(at, 'the body ends too early')
       if (major === MAJOR.TEXT && !isUtf8(bytes.subarray(end, end + argument)))
         throw malformed(at, 'text that is not UTF-8')

@@ -4,7 +4,7 @@ import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
 import { IFB_PREFIX, VETH_PREFIX } from '../base/names.js'
 import { type FrameBody } from '../codec/frame.js'
-import { Journal } from '../ipam/journal-io.js'
+import { type Journal } from '../ipam/journal-io.js'
 import { Pool } from '../ipam/pool.js'
 import { type Source } from '../kube/source.js'
 import { Attachments } from './attachments.js'
@@ -16,6 +16,7 @@ import { FileLock } from '../kernel/lock.js'
 import { type Keeping } from './keeper.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
+import { LOCK, openJournal, salvagedText } from './leases.js'
 import { type Handler, SocketServer } from './server.js'
 import { Services } from './services.js'
 import { VERSION } from './version.js'
@@ -31,12 +32,6 @@ export interface AgentOptions {
   readonly masqueradeExceptions: readonly Cidr[]
   readonly log: Logger
 }
-
-/** The journal's name in the state directory. */
-export const LEASES = 'leases'
-
-/** Held by whoever works with the leases: an agent as long as it runs, a call without one as long as it takes. */
-export const LOCK = 'lock'
 
 /** Milliseconds to wait for a call that is under way without an agent. */
 const LOCK_MS = 5000
@@ -87,8 +82,8 @@ export class Agent {
     const { node, source, stateDir, log, masqueradeExceptions } = options
     const { store } = source
     this.#options = options
-    this.#journal = new Journal(join(stateDir, LEASES))
-    this.#pool = new Pool([], this.#journal.leases)
+    this.#journal = openJournal(stateDir, log)
+    this.#pool = new Pool([], this.#journal.leases, this.#journal.released)
     const kernel = new Kernel()
     this.#kernel = kernel
     this.#network = new NodeNetwork({
@@ -125,8 +120,6 @@ export class Agent {
 
   async #start(): Promise<void> {
     const { source, log, node } = this.#options
-    if (this.#journal.tornBytes > 0)
-      log.warn({ bytes: this.#journal.tornBytes }, 'a torn record was cut off the journal')
     this.#kernel.watch(
       (event) => this.#network.observed(event),
       (table) => {
@@ -142,6 +135,7 @@ export class Agent {
     await source.start()
     await this.#network.reconciler.now()
     this.#network.watch()
+    if (this.#journal.salvaged !== undefined) await this.#attachments.adopt()
     await this.#attachments.recover((name) => name.startsWith(VETH_PREFIX) || name.startsWith(IFB_PREFIX))
     for (const keeper of this.#keepers) await keeper.start()
     await this.#services.reconciler.now()
@@ -195,6 +189,7 @@ export class Agent {
         ...this.#network.problems(),
         ...this.#services.problems(),
         ...(this.#journal.rewriteError === undefined ? [] : [this.#journal.rewriteError.message]),
+        ...(this.#journal.salvaged === undefined ? [] : [salvagedText(this.#journal.salvaged)]),
         ...[this.#network, this.#services, ...this.#keepers].flatMap(
           ({ reconciler }) => reconciler.error?.message ?? [],
         ),

@@ -1,4 +1,4 @@
-import { asError, NetloomError } from '../base/errors.js'
+import { asError, invalid, NetloomError } from '../base/errors.js'
 import { type Logger } from '../base/log.js'
 import {
   deviceOf,
@@ -12,20 +12,30 @@ import {
   uncovered,
 } from '../cni/attach.js'
 import { checkAttachment } from '../cni/check.js'
-import { type InterfaceConfig, readInterface, readPrevious, readValidAttachments } from '../cni/config.js'
+import {
+  type InterfaceConfig,
+  readInterface,
+  readPrevious,
+  readValidAttachments,
+  requestedByArgs,
+} from '../cni/config.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
 import { chainedLease, common, leasedOf, macFor, resultDifferences, resultOf } from '../cni/outcome.js'
 import { attachmentOf, type CniRequest } from '../cni/request.js'
 import { type CniResult, writeResult } from '../cni/result.js'
 import { leasedRoute, routesOf } from '../cni/routes.js'
 import { type Journal } from '../ipam/journal-io.js'
-import { type Pool } from '../ipam/pool.js'
+import { readIpam } from '../ipam/config.js'
+import { foundlingOf } from '../ipam/foundling.js'
+import { type AddressRequest, type Pool } from '../ipam/pool.js'
 import { observeLinks } from '../kernel/observe.js'
 import { type Attachment, hostInterfaceOf, ifbOf, type Lease, leaseKey, ownerText } from '../model/lease.js'
 import { type Op } from '../ops/op.js'
+import { type HostPortRegistry } from '../hostports/registry.js'
 import { Container } from './container.js'
 import { type Delegation } from './delegation.js'
 import { type Companion, type Ground } from './ground.js'
+import { findFoundlings } from './foundlings.js'
 import { type Kernel } from './kernel.js'
 import { findBefore, observeAttachment } from './observation.js'
 import { Reaper } from './reaper.js'
@@ -36,6 +46,8 @@ export interface AttachmentsOptions {
   readonly pool: Pool
   readonly journal: Journal
   readonly delegation: Delegation
+  /** Who has which port of the node. */
+  readonly ports: HostPortRegistry
   /** Made before the container's link, taken away behind it. */
   readonly guards: readonly Companion[]
   /** Made when the container is attached, taken away before its link. */
@@ -83,7 +95,8 @@ export class Attachments {
   }
 
   #refuseSecond(attachment: Attachment): void {
-    const present = this.#options.pool.find(attachment)
+    const { pool } = this.#options
+    const present = pool.find(attachment) ?? pool.find(foundlingOf(attachment))
     if (present === undefined) return
     const addresses = present.addresses.map(({ address }) => address).join(', ')
     throw new NetloomError('exists', `container ${attachment.containerId} has ${attachment.ifname} with ${addresses}`)
@@ -125,7 +138,8 @@ export class Attachments {
   #lease(request: CniRequest, wanted: InterfaceConfig, given: CniResult | undefined): Lease {
     const { ground, pool } = this.#options
     const { delegate } = request.config
-    const addresses = given === undefined ? pool.choose() : leasedOf(delegate ?? '', given)
+    const addresses =
+      given === undefined ? pool.choose(this.#requestOf(wanted, request.args.ips)) : leasedOf(delegate ?? '', given)
     const further = [...this.leases].some(({ containerId }) => containerId === request.containerId)
     return {
       ...common(request, wanted),
@@ -145,9 +159,23 @@ export class Attachments {
     }
   }
 
+  /** What addresses are asked for, of those that are ours to give. */
+  #requestOf({ ipam, ipRanges, requested }: InterfaceConfig, byArgs: readonly string[] = []): AddressRequest {
+    const own = readIpam(ipam, ipRanges)
+    if (own.sets.length === 0 && !this.#options.ground.givesOwn)
+      throw invalid('ipam.ranges', 'is missing, and without an agent there is nobody who knows others')
+    return { ...own, requested: [...requested, ...requestedByArgs(byArgs)] }
+  }
+
   #remember(lease: Lease): void {
-    const { journal, pool } = this.#options
-    journal.add(lease)
+    const { journal, pool, ports } = this.#options
+    ports.claim(lease)
+    try {
+      journal.add(lease)
+    } catch (error) {
+      ports.release(lease)
+      throw error
+    }
     pool.add(lease)
   }
 
@@ -196,7 +224,7 @@ export class Attachments {
     const { pool, delegation } = this.#options
     const attachment = attachmentOf(request)
     await this.#exclusively(attachment, async () => {
-      const lease = pool.find(attachment)
+      const lease = pool.find(attachment) ?? pool.find(foundlingOf(attachment))
       // Without a lease there may still be links, of a crash or of a state directory that was lost.
       if (lease === undefined) await this.#deleteLinks([hostInterfaceOf(attachment), ifbOf(attachment)])
       else await this.#release(lease)
@@ -210,7 +238,7 @@ export class Attachments {
 
   /** First the link, then the address: it must not be given to another while packets for it still arrive. */
   async #release(lease: Lease): Promise<void> {
-    const { journal, pool, kernel, ground, guards, extras } = this.#options
+    const { journal, pool, ports, kernel, ground, guards, extras } = this.#options
     for (const extra of [...extras].reverse()) await extra.remove(lease)
     await this.#deleteLinks(linksOf(lease))
     if (ground.bridge !== undefined)
@@ -218,6 +246,7 @@ export class Attachments {
     for (const guard of [...guards].reverse()) await guard.remove(lease)
     journal.remove(lease)
     pool.remove(lease)
+    ports.release(lease)
     if (lease.mode !== 'chained' && uncovered(lease, this.#surroundings).length > 0) await ground.leasesChanged()
   }
 
@@ -253,7 +282,7 @@ export class Attachments {
     await delegation.status(request)
     if (request.config.delegate !== undefined) return
     try {
-      pool.choose()
+      pool.choose(this.#requestOf(readInterface(request.config)))
     } catch (error) {
       throw new CniFailure(CNI_CODE.NOT_AVAILABLE, asError(error).message)
     }
@@ -270,6 +299,22 @@ export class Attachments {
     await Promise.all(stale.map((lease) => this.#exclusively(lease, () => this.#release(lease))))
     await delegation.gc(request)
     if (stale.length > 0) log.info({ network, released: stale.map(ownerText) }, 'garbage was collected')
+  }
+
+  /** Gives leases to links whose own were lost with a damaged journal: their containers keep their addresses. */
+  async adopt(): Promise<void> {
+    const { kernel, pool, journal, log } = this.#options
+    const { found, unknown } = await findFoundlings(kernel, this.leases)
+    const lost = [...unknown]
+    for (const lease of found)
+      try {
+        pool.add(lease)
+        journal.add(lease)
+      } catch (error) {
+        lost.push(lease.hostInterface)
+        log.error({ err: error, hostInterface: lease.hostInterface }, 'somebody else has the addresses of a link')
+      }
+    log.error({ found: found.map(({ hostInterface }) => hostInterface), lost }, 'links without leases were taken over')
   }
 
   /**

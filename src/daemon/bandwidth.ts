@@ -8,7 +8,7 @@ import {
   planSweepBandwidth,
 } from '../bandwidth/plan.js'
 import { type Filter } from '../codec/rtnl/filter.js'
-import { observeFilters, observeLinks, observeQdiscs } from '../kernel/observe.js'
+import { observeFilters, observeLinks, observeQdiscs, observeTraffic } from '../kernel/observe.js'
 import { type Lease } from '../model/lease.js'
 import { type Op } from '../ops/op.js'
 import { type Kept } from './keeper.js'
@@ -22,15 +22,15 @@ export interface BandwidthSeen extends Omit<BandwidthActual, 'filters'> {
 /** How fast containers may receive and send, as a {@link Kept} feature. */
 export const bandwidth = ({ route }: Pick<Kernel, 'route'>): Kept<BandwidthSeen> => {
   const observe = (): Promise<BandwidthSeen> => see(route)
+  const around = (lease: Lease): Promise<BandwidthActual> => observeTraffic(route, desiredOf(lease).caught.device)
   return {
     name: 'bandwidth',
     tables: [],
     observe,
     planAll: (leases, seen) => planAll(leases, seen),
-    planAdd: async (lease) =>
-      isLimited(lease) ? planBandwidth(desiredOf(lease), actualFor(lease, await observe())) : [],
+    planAdd: async (lease) => (isLimited(lease) ? planBandwidth(desiredOf(lease), await around(lease)) : []),
     planRemove: async (lease) =>
-      isLimited(lease) ? withoutLinks(planForgetBandwidth(desiredOf(lease), actualFor(lease, await observe()))) : [],
+      isLimited(lease) ? withoutLinks(planForgetBandwidth(desiredOf(lease), await around(lease))) : [],
     differences: (lease, seen) => bandwidthDifferences(desiredOf(lease), actualFor(lease, seen)),
   }
 }

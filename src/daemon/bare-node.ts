@@ -26,6 +26,8 @@ export class BareNode implements Ground {
   readonly #leases: () => Iterable<Lease>
   #link: Link | undefined
   #mtu = DEFAULT_MTU
+  #running: Promise<void> = Promise.resolve()
+  #next: Promise<void> | undefined
 
   constructor(kernel: Kernel, leases: () => Iterable<Lease>) {
     this.#kernel = kernel
@@ -33,6 +35,7 @@ export class BareNode implements Ground {
   }
 
   readonly subnets: readonly Cidr[] = []
+  readonly givesOwn = false
 
   get bridge(): Bridge | undefined {
     const link = this.#link
@@ -64,7 +67,19 @@ export class BareNode implements Ground {
     return undefined
   }
 
+  /** One time for all that ask while another is under way. */
   async leasesChanged(): Promise<void> {
+    this.#next ??= this.#running
+      .catch(() => undefined)
+      .then(async () => {
+        this.#next = undefined
+        this.#running = this.#reconcile()
+        await this.#running
+      })
+    await this.#next
+  }
+
+  async #reconcile(): Promise<void> {
     const networks = furtherNetworks(this.#leases(), this.subnets)
     await this.#reconcileBridge(networks)
     const desired = { sources: networks.masqueraded, exceptions: networks.networks }

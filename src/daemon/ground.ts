@@ -8,6 +8,8 @@ export interface Ground {
   readonly bridge: Bridge | undefined
   /** The node's own networks, to each of which it has a route. */
   readonly subnets: readonly Cidr[]
+  /** Addresses come from the node's own networks where a configuration names no ranges; else it has to name some. */
+  readonly givesOwn: boolean
   /** What interfaces get where nobody says otherwise; bytes. */
   readonly mtu: number
   /** br_netfilter translates inside of bridges: what ports receive has to be taken off them. */

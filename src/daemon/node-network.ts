@@ -88,6 +88,8 @@ export class NodeNetwork implements Ground {
     return this.#subnets
   }
 
+  readonly givesOwn = true
+
   get redirect(): boolean {
     return this.#redirect
   }

@@ -1,87 +1,134 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
-import { dirname } from 'node:path'
-import { crc32 } from 'node:zlib'
-import { Encoder } from 'cbor-x'
-import { asNetloomError, invalid, NetloomError } from '../base/errors.js'
-import { type Attachment, type Lease, leaseKey, parseLease } from '../model/lease.js'
+import * as fs from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { asNetloomError, NetloomError } from '../base/errors.js'
+import { type Attachment, type Lease } from '../model/lease.js'
+import { Ledger } from './ledger.js'
+import { type Contents, encodeRecord, type JournalRecord, type LostPart, readRecords } from './record.js'
 
 /**
- * The leases of a node on disk: a file of records that is only ever appended to, one record for each lease given and
- * one for each released. A record is a header of three numbers (u32, big-endian): the length of its body, the CRC-32 of
- * these four bytes, and the CRC-32 of the body; then the body in CBOR. The length has a sum of its own, because a wrong
- * one would make all that follows look like one torn record.
+ * The leases of a node on disk: a file of records (record.ts) that is only ever appended to, one record for each lease
+ * given and one for each released.
  *
  * A crash in the middle of a write leaves a torn last record, which is cut off at the next start: its lease was not
- * used yet. The file is written anew, beside itself and renamed, when most of it is history.
+ * used yet. The file is written anew, beside itself and renamed, when most of it is history; the order in which
+ * addresses were released stays in it. One process at a time has it open.
  */
 
-const cbor = new Encoder({ useRecords: false, mapsAsObjects: true })
+/** The system calls of a journal, so that a test can end them at any of their steps. */
+export type Disk = Pick<
+  typeof fs,
+  | 'closeSync'
+  | 'fstatSync'
+  | 'fsyncSync'
+  | 'ftruncateSync'
+  | 'linkSync'
+  | 'mkdirSync'
+  | 'openSync'
+  | 'readFileSync'
+  | 'renameSync'
+  | 'rmSync'
+  | 'writeSync'
+>
 
-const HEADER_BYTES = 12
-/** A lease takes some 200 bytes; more than this is no record of ours. */
-const MAX_RECORD_BYTES = 64 * 1024
-/** Records of history that are not worth writing the file anew. */
-const TOLERATED_HISTORY = 1000
+export interface JournalOptions {
+  /**
+   * Opens a damaged journal as well, with all that can be read of it. The damaged file stays, as `PATH.damaged-STAMP`
+   * with this for the stamp; {@link Journal.salvaged} tells what was lost.
+   */
+  readonly salvage?: string
+  readonly disk?: Disk
+  /** Records of history that are not worth writing the file anew. */
+  readonly toleratedHistory?: number
+}
 
-const { O_RDWR, O_CREAT, O_TRUNC, O_APPEND } = constants
+/** What a journal that was damaged has lost. */
+export interface Salvaged {
+  /** Path of the damaged file. */
+  readonly path: string
+  /** Each may have been a lease that is in use, or a release: whoever was released in it is back. */
+  readonly lost: readonly LostPart[]
+  /** Leases that were given up, because a later one has an address of theirs: their release was lost. */
+  readonly superseded: readonly Lease[]
+}
+
+const { O_RDWR, O_CREAT, O_TRUNC, O_APPEND } = fs.constants
 
 export class Journal {
   readonly #path: string
+  readonly #disk: Disk
+  readonly #toleratedHistory: number
+  readonly #ledger = new Ledger()
   #fd: number
-  #bytes: number
+  /** Of whole records. */
+  #bytes = 0
   /** Records in the file; what exceeds the number of leases is history. */
-  #records: number
-  /** Records at which the file is written anew. */
-  #tolerated = TOLERATED_HISTORY
-  readonly #leases: Map<string, Lease>
+  #records = 0
+  /** History at which the file is written anew. */
+  #tolerated: number
+  /** The file may end in a part of a record, which must go before the next one is written. */
+  #torn = false
   #rewriteError: NetloomError | undefined
   /** Told what was found to be torn when the file was opened. */
   readonly tornBytes: number
+  /** What was lost, where the file was damaged and opened all the same. */
+  readonly salvaged: Salvaged | undefined
 
   /**
    * Opens or creates the journal and reads it.
    * @throws NetloomError `io`; `invalid` with the field `journal` where the file is damaged, or is no journal
    */
-  constructor(path: string) {
+  constructor(path: string, { salvage, disk = fs, toleratedHistory = 1000 }: JournalOptions = {}) {
     this.#path = path
+    this.#disk = disk
+    this.#toleratedHistory = this.#tolerated = toleratedHistory
+    this.#fd = this.#open()
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-      this.#fd = openSync(path, O_RDWR | O_CREAT | O_APPEND, 0o600)
+      const contents = readRecords(disk.readFileSync(this.#fd))
+      const [damage] = contents.lost
+      if (damage !== undefined && salvage === undefined) throw damaged(path, damage)
+      for (const record of contents.records) this.#ledger.apply(record)
+      this.tornBytes = disk.fstatSync(this.#fd).size - contents.bytes
+      if (damage === undefined || salvage === undefined) this.#takeOver(contents)
+      else this.salvaged = this.#salvage(`${path}.damaged-${salvage}`, contents.lost)
     } catch (error) {
-      throw asNetloomError(error, `open journal ${path}`)
-    }
-    try {
-      const { leases, bytes, records } = readRecords(readFileSync(this.#fd), path)
-      this.tornBytes = fstatSync(this.#fd).size - bytes
-      if (this.tornBytes > 0) ftruncateSync(this.#fd, bytes)
-      this.#leases = leases
-      this.#bytes = bytes
-      this.#records = records
-      // An earlier agent may have ended while it wrote the file anew.
-      if (isFile(temporaryOf(path))) rmSync(temporaryOf(path))
-    } catch (error) {
-      closeSync(this.#fd)
+      disk.closeSync(this.#fd)
       throw asNetloomError(error, `read journal ${path}`)
     }
   }
 
+  #open(): number {
+    try {
+      this.#disk.mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
+      return this.#disk.openSync(this.#path, O_RDWR | O_CREAT | O_APPEND, 0o600)
+    } catch (error) {
+      throw asNetloomError(error, `open journal ${this.#path}`)
+    }
+  }
+
+  #takeOver({ bytes, records }: Contents): void {
+    if (this.tornBytes > 0) this.#disk.ftruncateSync(this.#fd, bytes)
+    this.#bytes = bytes
+    this.#records = records.length
+    // An earlier agent may have ended while it wrote the file anew.
+    if (isFile(temporaryOf(this.#path))) this.#disk.rmSync(temporaryOf(this.#path))
+  }
+
+  /** The damaged file gets a second name before the new one takes its first: at every moment there is one at the path. */
+  #salvage(aside: string, lost: readonly LostPart[]): Salvaged {
+    const superseded = this.#ledger.dropSuperseded()
+    this.#disk.linkSync(this.#path, aside)
+    this.#writeAnew()
+    return { path: aside, lost, superseded }
+  }
+
   /** In the order in which they were given. */
   get leases(): Iterable<Lease> {
-    return this.#leases.values()
+    return this.#ledger.leases.values()
+  }
+
+  /** Addresses that nobody has, in the order in which they were released, as far as it is remembered. */
+  get released(): Iterable<string> {
+    return this.#ledger.released
   }
 
   /** Why the file could not be written anew the last time; it grows, and is right, until that works again. */
@@ -95,131 +142,104 @@ export class Journal {
    * @throws NetloomError `io`; `invalid` for a lease that is too large
    */
   add(lease: Lease): void {
-    this.#append(encode({ add: lease }))
-    // A lease that is replaced is a later one.
-    this.#leases.delete(leaseKey(lease))
-    this.#leases.set(leaseKey(lease), lease)
+    this.#append({ add: lease })
   }
 
   /** @throws NetloomError `io`; the lease is there still */
   remove(attachment: Attachment): void {
-    if (!this.#leases.has(leaseKey(attachment))) return
+    if (!this.#ledger.has(attachment)) return
     const { network, containerId, ifname } = attachment
-    this.#append(encode({ remove: { network, containerId, ifname } }))
-    this.#leases.delete(leaseKey(attachment))
-    if (this.#records > 2 * this.#leases.size + this.#tolerated) this.#rewrite()
+    this.#append({ remove: { network, containerId, ifname } })
+    if (this.#records > 2 * this.#ledger.leases.size + this.#tolerated) this.#tryToWriteAnew()
   }
 
   close(): void {
-    closeSync(this.#fd)
+    this.#disk.closeSync(this.#fd)
+  }
+
+  #append(record: JournalRecord): void {
+    const bytes = encodeRecord(record)
+    try {
+      this.#cutTorn()
+      this.#torn = true
+      this.#write(this.#fd, bytes)
+      this.#torn = false
+    } catch (error) {
+      this.#takeBack()
+      throw asNetloomError(error, `write journal ${this.#path}`)
+    }
+    this.#bytes += bytes.length
+    this.#records++
+    this.#ledger.apply(record)
   }
 
   /** What a full disk left of a record is taken back, so that the next one does not follow a torn one. */
-  #append(record: Buffer): void {
+  #takeBack(): void {
     try {
-      // A disk that becomes full takes a part, and says so when it is given the rest.
-      for (let written = 0; written < record.length;) written += writeSync(this.#fd, record, written)
-    } catch (error) {
-      ftruncateSync(this.#fd, this.#bytes)
-      throw asNetloomError(error, `write journal ${this.#path}`)
+      this.#cutTorn()
+    } catch {
+      // It is tried again before the next record; the reader of a file that ends here cuts it off as well.
     }
-    this.#bytes += record.length
-    this.#records++
+  }
+
+  #cutTorn(): void {
+    if (!this.#torn) return
+    this.#disk.ftruncateSync(this.#fd, this.#bytes)
+    this.#torn = false
+  }
+
+  /** A disk that becomes full takes a part, and says so when it is given the rest. */
+  #write(fd: number, bytes: Buffer): void {
+    for (let written = 0; written < bytes.length;) written += this.#disk.writeSync(fd, bytes, written)
   }
 
   /** Without success the file stays as it is: it is right, only long. */
-  #rewrite(): void {
-    const temporary = temporaryOf(this.#path)
-    const content = Buffer.concat([...this.#leases.values()].map((lease) => encode({ add: lease })))
-    let fd: number | undefined
+  #tryToWriteAnew(): void {
     try {
-      fd = openSync(temporary, O_RDWR | O_CREAT | O_TRUNC | O_APPEND, 0o600)
-      writeFileSync(fd, content)
-      fsyncSync(fd)
-      renameSync(temporary, this.#path)
+      this.#writeAnew()
+      this.#tolerated = this.#toleratedHistory
+      this.#rewriteError = undefined
     } catch (error) {
       this.#rewriteError = asNetloomError(error, `write journal ${this.#path} anew`)
-      this.#tolerated = this.#records + TOLERATED_HISTORY
-      if (fd === undefined) return
-      closeSync(fd)
-      rmSync(temporary, { force: true })
-      return
+      this.#tolerated = this.#records + this.#toleratedHistory
     }
-    closeSync(this.#fd)
+  }
+
+  #writeAnew(): void {
+    const temporary = temporaryOf(this.#path)
+    const records = this.#ledger.records()
+    const content = Buffer.concat(records.map(encodeRecord))
+    const fd = this.#disk.openSync(temporary, O_RDWR | O_CREAT | O_TRUNC | O_APPEND, 0o600)
+    try {
+      this.#write(fd, content)
+      this.#disk.fsyncSync(fd)
+      this.#disk.renameSync(temporary, this.#path)
+    } catch (error) {
+      this.#disk.closeSync(fd)
+      this.#disk.rmSync(temporary, { force: true })
+      throw error
+    }
+    const former = this.#fd
     this.#fd = fd
     this.#bytes = content.length
-    this.#records = this.#leases.size
-    this.#tolerated = TOLERATED_HISTORY
-    this.#rewriteError = undefined
+    this.#records = records.length
+    this.#torn = false
+    this.#disk.closeSync(former)
   }
 }
 
 const temporaryOf = (path: string): string => `${path}.new`
 
-/** The files that a journal may have left. */
-export const journalFiles = (path: string): string[] => [path, temporaryOf(path)]
-
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true
-
-type Record = { readonly add: Lease } | { readonly remove: Attachment }
-
-function encode(record: Record): Buffer {
-  const body = cbor.encode(record)
-  if (body.length > MAX_RECORD_BYTES)
-    throw invalid('lease', `takes ${body.length} bytes, which is more than ${MAX_RECORD_BYTES}`)
-  const header = Buffer.alloc(HEADER_BYTES)
-  header.writeUInt32BE(body.length, 0)
-  header.writeUInt32BE(crc32(header.subarray(0, 4)), 4)
-  header.writeUInt32BE(crc32(body), 8)
-  return Buffer.concat([header, body])
+/** The files that a journal may have left, damaged ones that were set aside among them. */
+export function journalFiles(path: string): string[] {
+  const folder = dirname(path)
+  const isAside = (name: string): boolean => name.startsWith(`${basename(path)}.damaged-`)
+  const aside = fs.existsSync(folder) ? fs.readdirSync(folder).filter(isAside) : []
+  return [path, temporaryOf(path), ...aside.map((name) => join(folder, name))]
 }
 
-interface Contents {
-  readonly leases: Map<string, Lease>
-  /** Bytes of whole records. */
-  readonly bytes: number
-  readonly records: number
-}
-
-function readRecords(content: Buffer, path: string): Contents {
-  const leases = new Map<string, Lease>()
-  let at = 0
-  let records = 0
-  for (; at + HEADER_BYTES <= content.length && !isZero(content, at); records++) {
-    const length = content.readUInt32BE(at)
-    const end = at + HEADER_BYTES + length
-    const trusted = crc32(content.subarray(at, at + 4)) === content.readUInt32BE(at + 4)
-    if (!trusted || length === 0 || length > MAX_RECORD_BYTES) throw damaged(path, records, at)
-    if (end > content.length) break
-    const body = content.subarray(at + HEADER_BYTES, end)
-    if (crc32(body) !== content.readUInt32BE(at + 8)) {
-      if (end === content.length) break
-      throw damaged(path, records, at)
-    }
-    try {
-      replay(leases, cbor.decode(body))
-    } catch (error) {
-      throw damaged(path, records, at, error)
-    }
-    at = end
-  }
-  return { leases, bytes: at, records }
-}
-
-/** True where nothing but zeros follows: a file system makes a file longer before it writes what belongs there. */
-const isZero = (content: Buffer, from: number): boolean => content.subarray(from).every((byte) => byte === 0)
+const isFile = (path: string): boolean => fs.statSync(path, { throwIfNoEntry: false })?.isFile() === true
 
 /** Never cut off: behind the damage may stand leases that are in use, and their addresses must not be given twice. */
-const damaged = (path: string, record: number, at: number, cause?: unknown): NetloomError =>
+const damaged = (path: string, { record, at, cause }: LostPart): NetloomError =>
   new NetloomError('invalid', `${path}: record ${record} at byte ${at} is damaged`, { field: 'journal', cause })
-
-function replay(leases: Map<string, Lease>, record: unknown): void {
-  const { add, remove } = record as { add?: unknown; remove?: Attachment }
-  if (remove !== undefined) {
-    leases.delete(leaseKey(remove))
-    return
-  }
-  const lease = parseLease(add)
-  leases.delete(leaseKey(lease))
-  leases.set(leaseKey(lease), lease)
-}

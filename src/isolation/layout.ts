@@ -91,7 +91,7 @@ const each = (ruleOf: (family: Family) => Rule): Rule[] =>
 
 /** Replies, and errors about what was sent: whoever may open a connection may be answered. */
 const ANSWERS: Rule = [
-  { kind: 'flags', field: connectionState, value: CONNECTION_STATE.established | CONNECTION_STATE.related },
+  { kind: 'bits', field: connectionState, bits: CONNECTION_STATE.established | CONNECTION_STATE.related },
   ACCEPT,
 ]
 

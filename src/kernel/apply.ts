@@ -4,9 +4,10 @@ import { asNetloomError, NetloomError } from '../base/errors.js'
 import { beginBatch, decodeGeneration, endBatch } from '../codec/nft/table.js'
 import { type Request } from '../codec/request.js'
 import { decodeLink, getLink, type Link } from '../codec/rtnl/link.js'
-import { type NftOp, type Op, type SysctlOp } from '../ops/op.js'
+import { type FlowsOp, type NftOp, type Op, type SysctlOp } from '../ops/op.js'
 import { nftRequests, rtnlRequest, type RtnlOp } from '../ops/requests.js'
 import { opText } from '../ops/text.js'
+import { deleteFlows } from './flows.js'
 import { inNamespace } from './netns.js'
 import { type Talk } from './talk.js'
 
@@ -15,7 +16,8 @@ import { type Talk } from './talk.js'
 const NFT_KINDS = /^(table|chain|rules?|set|elements)\./
 const isNft = (op: Op): op is NftOp => NFT_KINDS.test(op.kind)
 const isSysctl = (op: Op): op is SysctlOp => op.kind === 'sysctl.set'
-const isRtnl = (op: Op): op is RtnlOp => !isNft(op) && !isSysctl(op)
+const isFlows = (op: Op): op is FlowsOp => op.kind === 'flows.delete'
+const isRtnl = (op: Op): op is RtnlOp => !isNft(op) && !isSysctl(op) && !isFlows(op)
 
 /** Operations that are done already where the kernel knows no such thing. */
 const REMOVALS: ReadonlySet<Op['kind']> = new Set([
@@ -31,7 +33,7 @@ const REMOVALS: ReadonlySet<Op['kind']> = new Set([
 export interface ApplierOptions {
   /** Talks rtnetlink. */
   readonly route: Talk
-  /** Talks nfnetlink; without it, operations on rulesets are refused. */
+  /** Talks nfnetlink; without it, operations on rulesets and flows are refused. */
   readonly netfilter?: Talk
   /** Descriptor of the namespace that `route` is in, where it is another than the process's own; for sysctls. */
   readonly namespace?: number
@@ -62,6 +64,7 @@ export class Applier {
       if (first === undefined) continue
       if (isSysctl(first)) this.#setSysctls(run.filter(isSysctl))
       else if (isNft(first)) await this.#commit(run.filter(isNft))
+      else if (isFlows(first)) await this.#forget(run.filter(isFlows))
       else {
         const links = await this.#configure(run.filter(isRtnl), indexes)
         for (const name of run.flatMap(renews)) indexes.delete(name)
@@ -80,11 +83,20 @@ export class Applier {
     else inNamespace(namespace, () => setSysctls(ops))
   }
 
-  async #commit(ops: readonly NftOp[]): Promise<void> {
-    const { netfilter, onGeneration } = this.#options
+  get #netfilter(): Talk {
+    const { netfilter } = this.#options
     if (netfilter === undefined) throw new NetloomError('internal', 'this applier has no nfnetlink socket')
+    return netfilter
+  }
+
+  async #forget(ops: readonly FlowsOp[]): Promise<void> {
+    await deleteFlows({ route: this.#options.route, netfilter: this.#netfilter }, ops)
+  }
+
+  async #commit(ops: readonly NftOp[]): Promise<void> {
+    const { onGeneration } = this.#options
     const requests = ops.flatMap((op) => nftRequests(op))
-    const { refusals, messages } = await netfilter.transaction(beginBatch(), requests, endBatch())
+    const { refusals, messages } = await this.#netfilter.transaction(beginBatch(), requests, endBatch())
     for (const message of messages) {
       const generation = decodeGeneration(message)
       if (generation !== undefined) onGeneration?.(generation)
@@ -171,7 +183,7 @@ function runs(ops: readonly Op[]): Op[][] {
   let way = ''
   let made = new Set<string>()
   for (const op of ops) {
-    const next = isSysctl(op) ? 'sysctl' : isNft(op) ? 'nft' : 'rtnl'
+    const next = isSysctl(op) ? 'sysctl' : isNft(op) ? 'nft' : isFlows(op) ? 'flows' : 'rtnl'
     if (next !== way || needs(op).some((device) => made.has(device))) {
       split.push([])
       made = new Set()

@@ -23,7 +23,7 @@ export class FileLock {
   /**
    * Takes the lock, waiting for whoever has it.
    * @param path made where it is not there, with its folder
-   * @throws NetloomError `exists` where somebody has it all the time; `io`
+   * @throws NetloomError `unavailable` where somebody has it all the time; `io`
    */
   static async take(path: string, { waitMs }: { readonly waitMs: number }): Promise<FileLock> {
     const fd = open(path)
@@ -32,7 +32,7 @@ export class FileLock {
       if (taken(fd, path)) return new FileLock(fd)
       if (performance.now() > patience) {
         closeSync(fd)
-        throw new NetloomError('exists', `${path} is held by another process`, { operation: `lock ${path}` })
+        throw new NetloomError('unavailable', `${path} is held by another process`, { operation: `lock ${path}` })
       }
       await sleep(RETRY_MS)
     }

@@ -11,7 +11,7 @@ import { decodeRoute, dumpRoutes, type Route, type RouteFilter } from '../codec/
 import { type Chain, decodeChain, dumpChains } from '../codec/nft/chain.js'
 import { decodeElements, dumpElements, type Element, joinIntervals } from '../codec/nft/element.js'
 import { decodeRule, dumpRules } from '../codec/nft/rule.js'
-import { decodeSet, dumpSets, type SetFacts, type SetSpec } from '../codec/nft/set.js'
+import { decodeSet, dumpSets, rangesOfParts, type SetFacts, type SetSpec } from '../codec/nft/set.js'
 import { decodeTable, dumpTables, type Table } from '../codec/nft/table.js'
 import { type ActualChain, type ActualRuleset, type Ruleset } from '../ops/ruleset.js'
 import { type Message } from '../codec/wire.js'
@@ -53,6 +53,16 @@ export const observeQdiscs = async (route: Talk): Promise<Qdisc[]> =>
 /** Filters for what the link of that index receives, anybody's. */
 export const observeFilters = async (route: Talk, index: number): Promise<Filter[]> =>
   decodeAll(await route.dump(dumpFilters(index)), decodeFilter)
+
+/** All links, what they queue by, and the filters for what one of them receives. */
+export async function observeTraffic(
+  route: Talk,
+  device: string,
+): Promise<{ links: Map<string, Link>; qdiscs: Qdisc[]; filters: Filter[] }> {
+  const [links, qdiscs] = await Promise.all([observeLinks(route), observeQdiscs(route)])
+  const index = links.get(device)?.index
+  return { links, qdiscs, filters: index === undefined ? [] : await observeFilters(route, index) }
+}
 
 /** Values of sysctls below /proc/sys; one that this kernel does not have is left out. */
 export function observeSysctls(paths: readonly string[]): Map<string, string> {
@@ -117,5 +127,5 @@ export async function observeTable(
 export async function observeElements(netfilter: Talk, table: Table, set: SetSpec): Promise<Element[]> {
   const messages = await netfilter.dump(dumpElements(table, set.name))
   const elements = messages.flatMap((message) => decodeElements(message, set))
-  return set.interval === true ? joinIntervals(elements) : elements
+  return set.interval === true && !rangesOfParts(set) ? joinIntervals(elements) : elements
 }

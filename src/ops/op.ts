@@ -17,7 +17,7 @@ import { type PacketSource } from '../codec/rtnl/u32.js'
  * Effects as data. A planner answers a list of these, in the order in which they are to be done; one place applies
  * them. Links are named, because a link that an earlier operation creates has no index yet.
  */
-export type Op = LinkOp | AddressOp | RouteOp | NeighbourOp | BridgeOp | TrafficOp | SysctlOp | NftOp
+export type Op = LinkOp | AddressOp | RouteOp | NeighbourOp | BridgeOp | TrafficOp | SysctlOp | NftOp | FlowsOp
 
 /** An object of rtnetlink without its link's index, and with the link's name. */
 export type OnDevice<T> = Omit<T, 'index'> & { readonly device: string }
@@ -88,6 +88,23 @@ export type NftOp =
       readonly set: SetSpec
       readonly elements: readonly Element[]
     }
+
+/**
+ * Makes conntrack forget flows to a port, so that their next packets are translated as the rules say now. Flows of one
+ * client go on as they began for as long as it sends from the same port.
+ */
+export interface FlowsOp {
+  readonly kind: 'flows.delete'
+  readonly family: Family
+  /** IPPROTO_* of <netinet/in.h>. */
+  readonly protocol: number
+  /** What the client sends to. */
+  readonly port: number
+  /** Where the client sends to; any address of the node unless given. */
+  readonly address?: string
+  /** Flows that were translated to here; those that nobody translated unless given. */
+  readonly target?: { readonly address: string; readonly port: number }
+}
 
 /** What an operation of `kind` holds. */
 export type OpOf<K extends Op['kind']> = K extends unknown ? Holding<Op, K> : never

@@ -12,10 +12,10 @@ import { NTF, NUD } from '../codec/rtnl/constants.js'
 import { addFdb, addNeighbour, deleteNeighbour } from '../codec/rtnl/neighbour.js'
 import { addClsact, deleteClsact, deleteRootQdisc, replaceTokenBucket } from '../codec/rtnl/qdisc.js'
 import { deleteRoute, replaceRoute } from '../codec/rtnl/route.js'
-import { type NftOp, type Op, type OpOf, type SysctlOp } from './op.js'
+import { type FlowsOp, type NftOp, type Op, type OpOf, type SysctlOp } from './op.js'
 
 /** The operations that are messages to rtnetlink. */
-export type RtnlOp = Exclude<Op, NftOp | SysctlOp>
+export type RtnlOp = Exclude<Op, NftOp | SysctlOp | FlowsOp>
 
 /** Answers the index of a link by its name. */
 export type IndexOf = (device: string) => number

@@ -6,6 +6,7 @@ import { elementText } from '../codec/nft/element.js'
 import { ruleText } from '../codec/nft/rule.js'
 import { setKind, setText } from '../codec/nft/set.js'
 import { type Table, tableText } from '../codec/nft/table.js'
+import { TYPE } from '../codec/nft/types.js'
 import { NTF, NUD, RTN } from '../codec/rtnl/constants.js'
 import { type FilterPriority, handleText } from '../codec/rtnl/filter.js'
 import { type LinkChanges, type LinkSpec, type NewLink } from '../codec/rtnl/link.js'
@@ -171,6 +172,17 @@ const neighbourText = ({ address, device, mac, state, flags, protocol }: OnDevic
 /** sysctl(8) swaps the two, so that a link's name may hold dots. */
 const sysctlText = (path: string): string => path.replace(/[./]/g, (mark) => (mark === '/' ? '.' : '/'))
 
+/** Of flows that nobody translated the answers come from where the client sends to. */
+function flowsText({ family, protocol, port, address, target }: OpOf<'flows.delete'>): string {
+  return words(
+    `conntrack -D -f ${family.name} -p ${TYPE.inet_proto.text(protocol)}`,
+    option('--orig-dst', address),
+    option('--orig-port-dst', port),
+    option('--reply-src', target?.address ?? address),
+    option('--reply-port-src', target?.port ?? port),
+  )
+}
+
 const TC_PROTOCOL = { ipv4: 'ip', ipv6: 'ipv6' } as const
 
 const filterText = ({ device, family, priority }: OnDevice<FilterPriority>): string =>
@@ -235,6 +247,7 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'set.flush': ({ table, set, map }) => `nft flush ${map === true ? 'map' : 'set'} ${inTable(table, set)}`,
   'elements.add': (op) => elementsText('add', op),
   'elements.delete': (op) => elementsText('delete', op),
+  'flows.delete': flowsText,
 }
 
 export const opText = <K extends Op['kind']>(op: OpOf<K>): string => (TEXT[op.kind] as (op: OpOf<K>) => string)(op)

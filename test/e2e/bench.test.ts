@@ -68,6 +68,15 @@ t.test('the last line is the report as JSON, and nothing is left behind', async 
   t.strictSame(traces(), before)
 })
 
+const GOALS = [
+  'ADD p50',
+  ...['with a port', 'with a port and bandwidth'].flatMap((work) => [
+    `ADD ${work} p50`,
+    `4 pods, 2 at once, ${work}: ADD total p50`,
+    `4 pods, 2 at once, ${work}: DEL total p50`,
+  ]),
+]
+
 function checkFigures(t: Test, figures: readonly Figure[]): void {
   for (const figure of figures) {
     t.strictSame(Object.keys(figure), 'name unit value peer peerName ratio goal met'.split(' '), figure.name)
@@ -76,7 +85,7 @@ function checkFigures(t: Test, figures: readonly Figure[]): void {
     t.equal(figure.met === null, figure.goal === null || figure.peer === null, `${figure.name}: judged where it can be`)
   }
   const goals = figures.filter(({ goal }) => goal !== null).map(({ name }) => name)
-  t.strictSame(goals, ['ADD p50'])
+  t.strictSame(goals, GOALS)
 }
 
 t.test('without reference plugins it says so, and judges nothing', async (t) => {

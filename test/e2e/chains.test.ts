@@ -36,9 +36,9 @@ interface Attached {
   readonly addresses: readonly string[]
 }
 
-interface Behind {
-  readonly plugin: string
-  readonly config: object
+/** A plugin of a chain, or what netloom does in its place. */
+interface Part {
+  readonly name: string
   /**
    * What CHECK of Debian 12's release says of an attachment that is all right: portmap looks for the rules of one family
    * in the other as well (containernetworking/plugins#819, put right later).
@@ -48,22 +48,54 @@ interface Behind {
   readonly works: (t: Test, attached: Attached) => Promise<void> | void
 }
 
+interface Behind extends Part {
+  readonly config: object
+}
+
+/** Of netloom itself. */
+interface Own extends Part {
+  readonly capability: string
+}
+
 const inNode = ({ name }: LabNode, program: string, ...args: readonly string[]): string =>
   ip('netns', 'exec', name, program, ...args)
 
 const TUNED = { name: 'net.core.somaxconn', value: '1234' } as const
 
+function limits(t: Test, { node }: Attached): void {
+  t.equal(inNode(node, 'tc', 'qdisc').match(/qdisc tbf/g)?.length, 2, 'one for each direction')
+}
+
+async function mapped(t: Test, { lab, node, pod, beside }: Attached): Promise<void> {
+  const answers = async (from: Place, protocol: Protocol, address: string, message: string): Promise<void> => {
+    const outcome = await ask(from, protocol, address, MAPPED.hostPort)
+    t.match(outcome, { answer: { pod: 'web' } }, `${protocol} to ${address}, from ${message}`)
+  }
+  for (const protocol of PROTOCOLS) {
+    for (const address of node.addresses) {
+      await answers(lab.outside, protocol, address, 'another machine')
+      await answers(beside.place, protocol, address, 'another pod of the node')
+      await answers(pod.place, protocol, address, 'the pod itself')
+    }
+    await answers(node.place, protocol, '127.0.0.1', 'the node')
+  }
+  for (const [i, address] of node.addresses.entries()) {
+    const { answer } = await ask(lab.outside, 'TCP', address, MAPPED.hostPort)
+    t.equal(answer?.client, SEGMENT_HOST[i]!.address, 'the pod sees the address of the client')
+  }
+}
+
 /** The CNI project's plugins that add to an interface. The one whose CHECK may fail is last, since CHECK ends with it. */
 const BEHIND: readonly Behind[] = [
   {
-    plugin: 'tuning',
+    name: 'tuning',
     config: { type: 'tuning', sysctl: { [TUNED.name]: TUNED.value } },
     works: (t) => {
       t.equal(ip('netns', 'exec', 'web', 'sysctl', '-n', TUNED.name).trim(), TUNED.value)
     },
   },
   {
-    plugin: 'firewall',
+    name: 'firewall',
     config: { type: 'firewall', backend: 'iptables' },
     works: (t, { node, addresses }) => {
       for (const [i, save] of ['iptables-save', 'ip6tables-save'].entries())
@@ -71,36 +103,22 @@ const BEHIND: readonly Behind[] = [
     },
   },
   {
-    plugin: 'bandwidth',
+    name: 'bandwidth',
     config: { type: 'bandwidth', capabilities: { bandwidth: true } },
-    works: (t, { node }) => {
-      t.equal(inNode(node, 'tc', 'qdisc').match(/qdisc tbf/g)?.length, 2, 'one for each direction')
-    },
+    works: limits,
   },
   {
-    plugin: 'portmap',
+    name: 'portmap',
     config: { type: 'portmap', capabilities: { portMappings: true } },
     checkBug: /could not check ipv6 dnat/,
-    works: async (t, { lab, node, pod, beside, addresses }) => {
-      const answers = async (from: Place, protocol: Protocol, address: string, message: string): Promise<void> => {
-        const outcome = await ask(from, protocol, address, MAPPED.hostPort)
-        t.match(outcome, { answer: { pod: 'web' } }, `${protocol} to ${address}, from ${message}`)
-      }
-      for (const protocol of PROTOCOLS) {
-        for (const address of node.addresses) {
-          await answers(lab.outside, protocol, address, 'another machine')
-          await answers(beside.place, protocol, address, 'another pod of the node')
-          await answers(pod.place, protocol, address, 'the pod itself')
-        }
-        await answers(node.place, protocol, '127.0.0.1', 'the node')
-      }
-      for (const [i, address] of node.addresses.entries()) {
-        const { answer } = await ask(lab.outside, 'TCP', address, MAPPED.hostPort)
-        t.equal(answer?.client, SEGMENT_HOST[i]!.address, 'the pod sees the address of the client')
-      }
-      t.match(inNode(node, 'iptables-save', '-t', 'nat'), new RegExp(`--to-destination ${addresses[0]!}:80`))
-    },
+    works: mapped,
   },
+]
+
+/** What netloom does of itself, in every place of a chain. */
+const OWN: readonly Own[] = [
+  { name: 'limits', capability: 'bandwidth', works: limits },
+  { name: 'ports', capability: 'portMappings', works: mapped },
 ]
 
 const IPAM = {
@@ -109,8 +127,13 @@ const IPAM = {
   routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
 }
 
-/** What makes the interface: netloom, or netloom behind a plugin that does. */
-const FIRST: readonly { readonly name: string; readonly plugins: (netloom: object) => readonly object[] }[] = [
+/** What makes the interface: netloom, or a plugin with netloom behind it. */
+interface First {
+  readonly name: string
+  readonly plugins: (netloom: object) => readonly object[]
+}
+
+const FIRST: readonly First[] = [
   { name: 'netloom', plugins: (netloom) => [netloom] },
   { name: 'netloom point to point', plugins: (netloom) => [{ ...netloom, mode: 'ptp' }] },
   { name: 'netloom with host-local', plugins: (netloom) => [{ ...netloom, ipam: IPAM, isDefaultGateway: true }] },
@@ -155,7 +178,7 @@ function withoutBridgeNetfilter({ place }: LabNode): void {
 }
 
 const missing = (): string | false => {
-  const plugins = [...BEHIND.map(({ plugin }) => plugin), 'host-local', 'ptp', 'bridge']
+  const plugins = [...BEHIND.map(({ name }) => name), 'host-local', 'ptp', 'bridge']
   const absent = plugins.map((plugin) => join(REFERENCE_PLUGINS, plugin)).find((path) => !existsSync(path))
   return absent === undefined ? false : `${absent} is not installed (containernetworking-plugins)`
 }
@@ -174,17 +197,25 @@ t.test('chains', { skip: withoutCnitool() || missing() }, async (t) => {
   // A port whose packets are redirected has a filter where the plugin bandwidth wants its own.
   await eventually(() => !inNode(node, 'tc', 'qdisc').includes('clsact'), 5000)
 
-  const behinds = [...BEHIND.map((one) => [one]), BEHIND]
-  const chains = FIRST.flatMap((first) =>
-    (first.name === 'netloom' ? behinds : [BEHIND]).map((behind) => ({ first, behind })),
-  )
-  for (const { first, behind } of chains) {
-    const names = [first.name, ...behind.map(({ plugin }) => plugin)].join(', ')
-    t.test(`${names}: all work, check succeeds, and del leaves nothing`, async (t) => {
+  const together = (first: First): readonly (readonly Behind[])[] =>
+    first.name === 'netloom' ? [...BEHIND.map((one) => [one]), BEHIND] : [BEHIND]
+  const chains = FIRST.flatMap((first) => [
+    ...together(first).map((parts) => ({
+      name: [first.name, ...parts.map(({ name }) => name)].join(', '),
+      plugins: [...first.plugins(netloom), ...parts.map(({ config }) => config)],
+      parts,
+    })),
+    ...OWN.map((own) => ({
+      name: `${first.name} with ${own.name} of its own`,
+      plugins: first.plugins({ ...netloom, capabilities: { [own.capability]: true } }),
+      parts: [own],
+    })),
+  ])
+  for (const { name, plugins, parts } of chains)
+    t.test(`${name}: all work, check succeeds, and del leaves nothing`, async (t) => {
       const pod = await new Sandboxes(t).create('web')
       await pod.serve(MAPPED.containerPort)
       const before = traces(node)
-      const plugins = [...first.plugins(netloom), ...behind.map(({ config }) => config)]
       tool.configure({ cniVersion: CNI_VERSION, name: 'chain', plugins })
       t.teardown(() => tool.call('del', 'chain', 'web', { capabilities: CAPABILITIES }))
       const result = JSON.parse(await tool.do('add', 'chain', 'web', { capabilities: CAPABILITIES })) as {
@@ -194,13 +225,12 @@ t.test('chains', { skip: withoutCnitool() || missing() }, async (t) => {
       for (const address of addresses)
         t.match(await ask(node.place, 'TCP', address, MAPPED.containerPort), { answer: { pod: 'web' } }, address)
       t.match((await node.agent.status()).pods, [{}, { addresses }], 'the agent knows them')
-      for (const { works } of behind) await works(t, { lab, node, pod, beside, addresses })
+      for (const { works } of parts) await works(t, { lab, node, pod, beside, addresses })
       const { code, stderr } = await tool.call('check', 'chain', 'web', { capabilities: CAPABILITIES })
-      const bug = behind.find(({ checkBug }) => checkBug?.test(stderr) === true)
+      const bug = parts.find(({ checkBug }: Part) => checkBug?.test(stderr) === true)
       t.ok(code === 0 || bug !== undefined, stderr)
       await tool.do('del', 'chain', 'web', { capabilities: CAPABILITIES })
       t.same(traces(node), before)
       t.equal((await node.agent.status()).pods.length, 1)
     })
-  }
 })

@@ -4,6 +4,7 @@ import { CniTool, hideVarLib, type Conflist, withoutCnitool } from '../support/c
 import { ask, Lab, type LabNode } from '../support/lab.js'
 import { ip } from '../support/node.js'
 import { Sandboxes } from '../support/sandboxes.js'
+import { Standalone } from '../support/standalone.js'
 
 const networkOf = ({ agent }: LabNode, cniVersion: CniVersion, name = 'pods'): Conflist => ({
   cniVersion,
@@ -21,7 +22,8 @@ const withoutPrefix = (address: string): string => address.split('/')[0] ?? ''
 const attached = async ({ agent }: LabNode) => (await agent.status()).pods
 
 /** The links of a node that lead to pods. */
-const veths = ({ name }: LabNode): string[] => [...ip('-n', name, '-br', 'link').matchAll(/^nlm\S+/gm)].map(String)
+const veths = ({ name }: Pick<LabNode, 'name'>): string[] =>
+  [...ip('-n', name, '-br', 'link').matchAll(/^nlm\S+/gm)].map(String)
 
 t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => {
   hideVarLib()
@@ -72,6 +74,25 @@ t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => 
     t.equal(await tool.do('status', 'pods', 'web'), '')
   })
 
+  t.test('collects the garbage of one network, and of no other', async (t) => {
+    const sandboxes = new Sandboxes(t)
+    for (const name of ['pods', 'others']) tool.configure(networkOf(node, '1.1.0', name))
+    for (const [network, name] of [
+      ['pods', 'web'],
+      ['pods', 'db'],
+      ['others', 'mail'],
+    ] as const) {
+      await sandboxes.create(name)
+      await tool.do('add', network, name)
+    }
+    t.teardown(() => tool.do('del', 'others', 'mail'))
+    sandboxes.delete('web')
+    await tool.do('gc', 'pods', 'web')
+    t.equal((await attached(node)).length, 1)
+    t.equal(veths(node).length, 1)
+    t.equal(await tool.do('check', 'others', 'mail'), '')
+  })
+
   t.test('tells the pod in CNI_ARGS, and may attach it twice', async (t) => {
     await new Sandboxes(t).create('web')
     tool.configure(networkOf(node, '1.1.0'))
@@ -85,4 +106,63 @@ t.test("the CNI project's own client", { skip: withoutCnitool() }, async (t) => 
     await tool.do('del', 'pods', 'web', { args })
     t.equal(await tool.do('check', 'pods', 'web', { args, ifname: 'net1' }), '')
   })
+
+  t.test('hands over what a runtime has for one container, in CAP_ARGS', async (t) => {
+    const pod = await new Sandboxes(t).create('web')
+    await pod.serve(80)
+    const wanted = {
+      portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }],
+      mac: '02:00:00:00:00:77',
+      ips: ['10.244.1.77/24'],
+      bandwidth: { ingressRate: 1e9, ingressBurst: 1e8, egressRate: 1e9, egressBurst: 1e8 },
+    }
+    const list = networkOf(node, '1.1.0')
+    const capabilities = Object.fromEntries(Object.keys(wanted).map((name) => [name, true]))
+    tool.configure({ ...list, plugins: list.plugins.map((plugin) => ({ ...plugin, capabilities })) })
+    const call = { capabilities: wanted }
+    t.teardown(() => tool.do('del', 'pods', 'web', call))
+    const { ips } = JSON.parse(await tool.do('add', 'pods', 'web', call)) as Result
+    t.equal(withoutPrefix(ips[0]!.address), '10.244.1.77')
+    t.match(ip('-n', 'web', 'link', 'show', 'eth0'), wanted.mac)
+    t.match(ip('netns', 'exec', node.name, 'tc', 'qdisc'), /qdisc tbf/)
+    for (const address of node.addresses)
+      t.match(await ask(lab.outside, 'TCP', address, 8080), { answer: { pod: 'web' } }, address)
+    t.equal(await tool.do('check', 'pods', 'web', call), '')
+  })
+
+  t.test('asks for addresses in CNI_ARGS, and is told that one is taken', async (t) => {
+    const sandboxes = new Sandboxes(t)
+    for (const name of ['web', 'db']) await sandboxes.create(name)
+    tool.configure(networkOf(node, '1.0.0'))
+    const args = { IP: '10.244.1.88', MAC: '02:00:00:00:00:88' }
+    t.teardown(() => tool.do('del', 'pods', 'web', { args }))
+    const { ips } = JSON.parse(await tool.do('add', 'pods', 'web', { args })) as Result
+    t.equal(withoutPrefix(ips[0]!.address), args.IP)
+    t.match(ip('-n', 'web', 'link', 'show', 'eth0'), args.MAC)
+    t.match(await tool.call('add', 'pods', 'db', { args }), { code: 1, stderr: /10\.244\.1\.88/ })
+    t.equal((await attached(node)).length, 1)
+  })
+
+  for (const mode of ['bridge', 'ptp'])
+    t.test(`gets the same without an agent, mode ${mode}`, async (t) => {
+      const sandboxes = new Sandboxes(t)
+      const host = await sandboxes.create('host')
+      const alone = new CniTool(t, host.place)
+      const ranges = [[{ subnet: '10.88.0.0/16' }], [{ subnet: 'fd00:88::/64' }]]
+      const { program } = new Standalone(t)
+      const plugin = { type: 'netloom', agent: 'off', program, mode, ipam: { type: 'netloom', ranges } }
+      alone.configure({ cniVersion: '1.1.0', name: 'alone', plugins: [plugin] })
+      t.equal(await alone.do('status', 'alone', 'web'), '')
+      for (const name of ['web', 'db']) {
+        const pod = await sandboxes.create(name)
+        const { ips } = JSON.parse(await alone.do('add', 'alone', name)) as Result
+        t.equal(ips.length, 2)
+        await pod.serve(8080)
+        for (const { address } of ips)
+          t.match(await ask(host.place, 'TCP', withoutPrefix(address), 8080), { answer: { pod: name } }, address)
+        t.equal(await alone.do('check', 'alone', name), '')
+      }
+      for (const name of ['web', 'db', 'web']) t.equal(await alone.do('del', 'alone', name), '', name)
+      t.same(veths({ name: 'host' }), [])
+    })
 })

@@ -6,6 +6,7 @@ import { ROOT } from '../support/cni-exec.js'
 import { antispoofPlans } from './plans/antispoof.js'
 import { attachPlans } from './plans/attach.js'
 import { bandwidthPlans } from './plans/bandwidth.js'
+import { hostPortPlans } from './plans/hostports.js'
 import { isolationPlans } from './plans/isolation.js'
 import { masqueradePlans } from './plans/masquerade.js'
 import { proxyPlans } from './plans/proxy.js'
@@ -20,6 +21,7 @@ const PLANNERS: Readonly<Record<string, Planner>> = {
   antispoof: antispoofPlans,
   attach: attachPlans,
   bandwidth: bandwidthPlans,
+  hostports: hostPortPlans,
   isolation: isolationPlans,
   masquerade: masqueradePlans,
   proxy: proxyPlans,

@@ -19,6 +19,7 @@ import { type Table } from '../../src/codec/nft/table.js'
 import { CONNECTION_STATE, TYPE } from '../../src/codec/nft/types.js'
 import { type NftOp } from '../../src/ops/op.js'
 import { LINK_SETS, linkRules } from '../support/link-rules.js'
+import { PORT_RULES, portSets } from '../support/port-rules.js'
 import { type ChainRules, planStructure, type Ruleset } from '../../src/ops/ruleset.js'
 
 /** A table with everything in it that netloom writes, and its elements. */
@@ -43,7 +44,11 @@ const familiesOf = (table: TableFamily): readonly Family[] =>
 
 export const everything = (family: TableFamily, name = 't'): Everything => {
   const table: Table = { family, name }
-  const parts = [...familiesOf(family).map((of) => partOf(of, family === 'inet')), ...linkPart(family)]
+  const parts = [
+    ...familiesOf(family).map((of) => partOf(of, family === 'inet')),
+    ...linkPart(family),
+    ...portPart(family),
+  ]
   return {
     ruleset: {
       table,
@@ -114,6 +119,33 @@ function linkPart(family: TableFamily): Part[] {
   ]
 }
 
+/** What translates ports of the node; both families in one table. */
+function portPart(family: TableFamily): Part[] {
+  if (family !== 'inet') return []
+  const parts = FAMILIES.map(portSets)
+  const chain = (name: string): Chain => PORT_CHAINS[name] ?? { name }
+  const rulesOf = (name: string): ChainRules => ({
+    chain: chain(name),
+    rules: Object.values(PORT_RULES).flatMap(([at, rule]) => (at === name ? [rule] : [])),
+  })
+  return [
+    {
+      sets: parts.flatMap(({ anywhere, nearby }) => [anywhere, nearby]),
+      chains: ['t', 'n', 'p', 'r'].map(rulesOf),
+      elements: parts.flatMap(({ anywhere, nearby, elements }) => [
+        [anywhere, [elements.port]] as const,
+        [nearby, [elements.net, elements.one]] as const,
+      ]),
+    },
+  ]
+}
+
+const PORT_CHAINS: Readonly<Record<string, Chain>> = {
+  n: hook('n', 'nat', 'prerouting', -100),
+  p: hook('p', 'nat', 'postrouting', 99),
+  r: hook('r', 'filter', 'prerouting', -300),
+}
+
 const after = (family: Family, address: string, count: bigint): string =>
   bigIntToIp(family, ipToBigInt(address) + count - 1n)
 
@@ -158,7 +190,7 @@ function partOf(family: Family, both: boolean): Part {
       chain: hook(named('forward'), 'filter', 'forward', -1),
       rules: [
         [
-          { kind: 'flags', field: connectionState, value: CONNECTION_STATE.established | CONNECTION_STATE.related },
+          { kind: 'bits', field: connectionState, bits: CONNECTION_STATE.established | CONNECTION_STATE.related },
           verdict({ verdict: 'accept' }),
         ],
         [

@@ -177,6 +177,27 @@ t.test('Services open no way around it, and to itself every container has one', 
   t.strictSame(tried, [true, true, true, true, false, false, false])
 })
 
+t.test('ports of the node open no way around it either, but lead in from outside', async (t) => {
+  const node = await started(t)
+  const red = {
+    name: RED,
+    ingressPolicy: 'same-network',
+    runtimeConfig: { portMappings: [{ hostPort: 7080, containerPort: 8080, protocol: 'tcp' }] },
+  }
+  await attach(t, node, 'red1', red)
+  const others = [
+    await attach(t, node, 'red2', { name: RED, ingressPolicy: 'same-network' }),
+    await attach(t, node, 'blue', { name: 'blue' }),
+    { place: outside(t, node) },
+    { place: placeOf(t, '/proc/self/ns/net') },
+  ]
+  const answers = await Promise.all(others.map(({ place }) => ask(place, 'TCP', '192.168.50.1', 7080)))
+  t.strictSame(
+    answers.map(({ answer }) => answer?.pod),
+    ['red1', undefined, 'red1', 'red1'],
+  )
+})
+
 /** A connection to an echo in another container, and what comes back for a word. */
 async function converse(t: TestContext, from: Place, to: Pod): Promise<(word: string) => Promise<string>> {
   const sockets: Socket[] = []

@@ -132,6 +132,18 @@ t.test('a compiler without sanitizers is told from a failed build', async (t) =>
   t.same(readdirSync(targets), [])
 })
 
+t.test('a compiler without libFuzzer, and none at all, are told from a failed build', async (t) => {
+  const { build, compiler, targets } = workspace(t)
+  const missing = await build({ PATH: '/nowhere', CC: '' }, '--fuzz')
+  t.match(missing, { code: 3, stdout: '', stderr: 'no libFuzzer: clang is not installed\n' })
+  const lacking = compiler("if (!args.includes('--version')) { console.error('error: unsupported'); process.exit(1) }")
+  t.match(await build({ CC: lacking }, '--fuzz'), { code: 3, stderr: /^no libFuzzer with .*: error: unsupported\n$/ })
+  t.same(readdirSync(targets), [])
+})
+
 t.test('an unknown argument is refused', async (t) => {
-  t.match(await workspace(t).build({}, '--static'), { code: 2, stderr: /^unknown argument --static; usage: / })
+  const { build } = workspace(t)
+  t.match(await build({}, '--static'), { code: 2, stderr: /^unknown argument --static; usage: / })
+  t.match(await build({}, '--fuzz', '--sanitize'), { code: 2, stderr: /^unknown argument --sanitize; usage: / })
+  t.match(await build({}, 'constructor'), { code: 2, stderr: /^unknown argument constructor; usage: / })
 })

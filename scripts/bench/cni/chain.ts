@@ -12,7 +12,7 @@ export interface Contender {
   readonly plugins: readonly Plugin[]
   /** Folder of the plugins' executables. */
   readonly folder: string
-  readonly place: Place
+  readonly place: Pick<Place, 'run'>
 }
 
 export interface Turn {

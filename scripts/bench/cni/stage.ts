@@ -29,6 +29,7 @@ const NEEDED = ['bridge', 'host-local']
 interface Candidate extends Contender {
   readonly work: Work
   readonly node: DemoNode
+  readonly place: Place
 }
 
 /** The nodes, netloom's agent on its own, and pods to attach. All of it ends with the process's namespaces. */

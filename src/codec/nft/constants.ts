@@ -70,16 +70,19 @@ export const SET_ATTR = {
   KEY_LEN: 5,
   DATA_TYPE: 6,
   DATA_LEN: 7,
+  DESCRIPTION: 9,
   ID: 10,
   TIMEOUT: 11,
   USERDATA: 13,
 } as const
 export const ELEM_LIST_ATTR = { TABLE: 1, SET: 2, ELEMENTS: 3 } as const
-export const ELEM_ATTR = { KEY: 1, DATA: 2, FLAGS: 3 } as const
+/** enum nft_set_desc_attributes, and of each field of a concatenation (nft_set_field_attributes). */
+export const SET_DESCRIPTION = { CONCATENATION: 2, FIELD_LENGTH: 1 } as const
+export const ELEM_ATTR = { KEY: 1, DATA: 2, FLAGS: 3, KEY_END: 10 } as const
 export const GEN_ATTR = { ID: 1 } as const
 
 /** NFT_SET_*. */
-export const SET_FLAG = { INTERVAL: 0x4, MAP: 0x8 } as const
+export const SET_FLAG = { INTERVAL: 0x4, MAP: 0x8, CONCATENATION: 0x80 } as const
 /**
  * NFT_SET_ELEM_INTERVAL_END: the element is the first address behind an interval. NFT_SET_ELEM_CATCHALL: it has no key
  * and stands for all keys that no other element has.

@@ -4,7 +4,7 @@ import { Attributes, attributes } from '../attr.js'
 import { type Request } from '../request.js'
 import { FLAG, MAX_ATTRIBUTE_BYTES, type Message, type Writer } from '../wire.js'
 import { DATA_ATTR, ELEM_ATTR, ELEM_FLAG, ELEM_LIST_ATTR, LIST_ELEM, MESSAGE } from './constants.js'
-import { type SetSpec } from './set.js'
+import { rangesOfParts, type SetSpec } from './set.js'
 import { readAttributes, readFamily, type Table, tableRequest, tableText } from './table.js'
 import {
   readValue,
@@ -24,6 +24,8 @@ export interface Element {
   readonly key: readonly Scalar[]
   /** Of interval sets: the last address of the range that starts at `key`; `key` itself unless given. */
   readonly last?: string
+  /** Of interval sets whose key has several parts: the last value of each part's range; `key` itself unless given. */
+  readonly upTo?: readonly Scalar[]
   /** Of maps: the value's parts, or the verdict. */
   readonly data?: readonly Scalar[] | Verdict | undefined
 }
@@ -103,9 +105,11 @@ function writeElement(writer: Writer, spec: SetSpec, element: Element): void {
   const mark = writer.nest(LIST_ELEM)
   if (element.key.length === 0) writer.attrBe32(ELEM_ATTR.FLAGS, ELEM_FLAG.CATCHALL)
   else writeKey(writer, spec, element.key)
+  if (element.key.length > 0 && rangesOfParts(spec))
+    writeKey(writer, spec, element.upTo ?? element.key, ELEM_ATTR.KEY_END)
   if (element.data !== undefined) writeData(writer, spec, element.data)
   writer.end(mark)
-  if (element.key.length > 0 && spec.interval === true) writeIntervalEnd(writer, spec, element)
+  if (element.key.length > 0 && spec.interval === true && !rangesOfParts(spec)) writeIntervalEnd(writer, spec, element)
 }
 
 function writeData(writer: Writer, spec: SetSpec, data: NonNullable<Element['data']>): void {
@@ -117,8 +121,8 @@ function writeData(writer: Writer, spec: SetSpec, data: NonNullable<Element['dat
   writer.end(mark)
 }
 
-function writeKey(writer: Writer, spec: SetSpec, key: readonly Scalar[]): void {
-  const mark = writer.nest(ELEM_ATTR.KEY)
+function writeKey(writer: Writer, spec: SetSpec, key: readonly Scalar[], attribute: number = ELEM_ATTR.KEY): void {
+  const mark = writer.nest(attribute)
   writeValue(writer, spec.key, key)
   writer.end(mark)
 }
@@ -154,11 +158,17 @@ export function decodeElements(message: Message, spec: SetSpec): RawElement[] {
 export type RawElement = Element & { readonly end?: true }
 
 function decodeElement(element: Attributes, spec: SetSpec): RawElement {
-  const bytes = element.nested(ELEM_ATTR.KEY)?.bytes(DATA_ATTR.VALUE)
-  const key = bytes === undefined ? [] : readValue(spec.key, bytes)
+  const key = decodeKey(element, ELEM_ATTR.KEY, spec) ?? []
+  const upTo = decodeKey(element, ELEM_ATTR.KEY_END, spec)
+  const range = upTo?.some((value, part) => value !== key[part]) === true
   const end = ((element.be32(ELEM_ATTR.FLAGS) ?? 0) & ELEM_FLAG.INTERVAL_END) !== 0
   const data = decodeData(element.nested(ELEM_ATTR.DATA), spec)
-  return { key, ...(data === undefined ? {} : { data }), ...(end ? { end } : {}) }
+  return { key, ...(range ? { upTo } : {}), ...(data === undefined ? {} : { data }), ...(end ? { end } : {}) }
+}
+
+function decodeKey(element: Attributes, attribute: number, spec: SetSpec): Scalar[] | undefined {
+  const bytes = element.nested(attribute)?.bytes(DATA_ATTR.VALUE)
+  return bytes === undefined ? undefined : readValue(spec.key, bytes)
 }
 
 function decodeData(data: Attributes | undefined, spec: SetSpec): Element['data'] {
@@ -186,10 +196,17 @@ export function joinIntervals(raw: readonly RawElement[]): Element[] {
   return [...intervals, ...raw.filter(({ key }) => key.length === 0)]
 }
 
+function keyText({ key: types }: SetSpec, { key, last, upTo }: Element): string {
+  if (key.length === 0) return '*'
+  if (last !== undefined && last !== key[0]) return `${valueText(types, key)}-${last}`
+  const ranges = types.map((type, i) => [key[i], upTo?.[i] ?? key[i]].map((value) => type.text(value ?? '')))
+  return ranges.map(([first, end]) => (first === end ? first : `${first}-${end}`)).join(' . ')
+}
+
 /** The element in nft's grammar. */
-export function elementText(spec: SetSpec, { key, last, data }: Element): string {
-  const first = key.length === 0 ? '*' : valueText(spec.key, key)
-  const keys = last === undefined || last === key[0] ? first : `${first}-${last}`
+export function elementText(spec: SetSpec, element: Element): string {
+  const { data } = element
+  const keys = keyText(spec, element)
   if (data === undefined || spec.data === undefined) return keys
   const value = 'verdict' in data ? verdictText(data) : valueText(spec.data === 'verdict' ? [] : spec.data, data)
   return `${keys} : ${value}`

@@ -30,16 +30,6 @@ const be32 = (attribute: number): readonly [number, Format] => [attribute, 'be32
 const ROWS = {
   payload: { dreg: be32(1), base: be32(2), offset: be32(3), length: be32(4), sreg: be32(5) },
   meta: { key: be32(2), dreg: be32(1), sreg: be32(3) },
-  ct: { key: be32(2), dreg: be32(1), direction: [3, 'u8'], sreg: be32(4) },
-  bitwise: {
-    sreg: be32(1),
-    dreg: be32(2),
-    kind: be32(6),
-    length: be32(3),
-    mask: [4, 'data'],
-    xor: [5, 'data'],
-    shift: [7, 'data'],
-  },
   cmp: { sreg: be32(1), op: be32(2), data: [3, 'data'] },
   lookup: { sreg: be32(2), dreg: be32(3), set: [1, 'string'], flags: be32(5) },
   immediate: { dreg: be32(1), data: [2, 'data'] },
@@ -56,6 +46,9 @@ const ROWS = {
   masq: { flags: be32(1), portMin: be32(2), portMax: be32(3) },
   reject: { type: be32(1), code: [2, 'u8'] },
   counter: {},
+  ct: { key: be32(2), dreg: be32(1), direction: [3, 'u8'], sreg: be32(4) },
+  bitwise: { sreg: be32(1), dreg: be32(2), op: be32(6), length: be32(3), mask: [4, 'data'], xor: [5, 'data'] },
+  fib: { flags: be32(3), result: be32(2), dreg: be32(1) },
 } as const satisfies Record<string, Row>
 
 export type ExpressionName = keyof typeof ROWS
@@ -124,25 +117,31 @@ function readAttribute(data: Attributes, attribute: number, format: Format): Att
 
 /**
  * A text that is equal for expressions that do the same. The kernel answers with values which it filled in itself:
- * a nat range's end that equals its start, and flags that say that there is one, or the kind of a bit operation; or
- * leaves out what is 0, as the code of a TCP reset.
+ * a nat range's end that equals its start, and flags that say that there is one; or leaves out what is 0, as the code
+ * of a TCP reset, or the operation of a mask.
  */
 export function fingerprint(expressions: readonly Expression[]): string {
   return expressions.map((expression) => `${expression.name}(${parts(expression).join(' ')})`).join(' ')
 }
 
-/** Values that say no more than their absence where they are 0. */
-const ABSENT = new Set(['flags', 'code', 'kind'])
-
 /** NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED of <linux/netfilter/nf_nat.h>: registers say the same. */
 const NAT_HAS_RANGE = 3
+
+/** Attributes that are 0 unless given. */
+const ZERO_IS_NONE: { readonly [K in ExpressionName]?: readonly string[] } = {
+  lookup: ['flags'],
+  nat: ['flags'],
+  masq: ['flags'],
+  reject: ['code'],
+  bitwise: ['op'],
+}
 
 function parts({ name, values }: Expression): string[] {
   return Object.entries(values)
     .map(([key, value]): [string, AttributeValue] =>
       name === 'nat' && key === 'flags' ? [key, (value as number) & ~NAT_HAS_RANGE] : [key, value],
     )
-    .filter(([key, value]) => !(value === 0 && ABSENT.has(key)))
+    .filter(([key, value]) => !(value === 0 && ZERO_IS_NONE[name]?.includes(key) === true))
     .filter(([key, value]) => !(key.endsWith('Max') && value === values[key.replace('Max', 'Min')]))
     .map(([key, value]) => `${key}=${partText(value)}`)
     .sort()

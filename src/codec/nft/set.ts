@@ -1,7 +1,15 @@
 import { NetloomError } from '../../base/errors.js'
 import { type Request } from '../request.js'
-import { FLAG, type Message } from '../wire.js'
-import { ELEM_LIST_ATTR, MESSAGE, SET_ATTR, SET_FLAG, VERDICT_DATA_TYPE } from './constants.js'
+import { FLAG, type Message, type Writer } from '../wire.js'
+import {
+  ELEM_LIST_ATTR,
+  LIST_ELEM,
+  MESSAGE,
+  SET_ATTR,
+  SET_DESCRIPTION,
+  SET_FLAG,
+  VERDICT_DATA_TYPE,
+} from './constants.js'
 import { readAttributes, readFamily, type Table, tableRequest, tableText } from './table.js'
 import { type DataType, typeBytes, typeId } from './types.js'
 
@@ -10,7 +18,7 @@ export interface SetSpec {
   readonly name: string
   readonly key: readonly DataType[]
   readonly data?: readonly DataType[] | 'verdict'
-  /** Keys are ranges: elements give a first and a last key. */
+  /** Keys are ranges: elements give a first and a last key, where the key has several parts of each part. */
   readonly interval?: boolean
 }
 
@@ -29,8 +37,14 @@ const dataFacts = (data: SetSpec['data']): Pick<SetFacts, 'dataType' | 'dataByte
   return { dataType: typeId(data), dataBytes: typeBytes(data) }
 }
 
+/** Each part of the key is a range of its own, which the kernel has another kind of set for (since 5.6). */
+export const rangesOfParts = ({ key, interval }: SetSpec): boolean => interval === true && key.length > 1
+
 export const setFacts = (spec: SetSpec): SetFacts => ({
-  flags: (spec.data === undefined ? 0 : SET_FLAG.MAP) | (spec.interval === true ? SET_FLAG.INTERVAL : 0),
+  flags:
+    (spec.data === undefined ? 0 : SET_FLAG.MAP) |
+    (spec.interval === true ? SET_FLAG.INTERVAL : 0) |
+    (rangesOfParts(spec) ? SET_FLAG.CONCATENATION : 0),
   keyType: typeId(spec.key),
   keyBytes: typeBytes(spec.key),
   ...dataFacts(spec.data),
@@ -59,9 +73,22 @@ export const addSet = (table: Table, spec: SetSpec): Request =>
       if (spec.data !== undefined)
         writer.attrBe32(SET_ATTR.DATA_TYPE, facts.dataType).attrBe32(SET_ATTR.DATA_LEN, facts.dataBytes)
       // The kernel wants an id from every creator; sets are referred to by name, so it need not be unique.
-      writer.attrBe32(SET_ATTR.ID, 1).attrBytes(SET_ATTR.USERDATA, userdata(spec))
+      writer.attrBe32(SET_ATTR.ID, 1)
+      if (rangesOfParts(spec)) describeParts(writer, spec.key)
+      writer.attrBytes(SET_ATTR.USERDATA, userdata(spec))
     },
   })
+
+/** Where the parts of a key begin and end. */
+function describeParts(writer: Writer, key: readonly DataType[]): void {
+  const description = writer.nest(SET_ATTR.DESCRIPTION)
+  const parts = writer.nest(SET_DESCRIPTION.CONCATENATION)
+  for (const { bytes } of key) {
+    const part = writer.nest(LIST_ELEM)
+    writer.attrBe32(SET_DESCRIPTION.FIELD_LENGTH, bytes).end(part)
+  }
+  writer.end(parts).end(description)
+}
 
 /** TLV types of a set's user data, by which nft prints it (libnftnl, enum nftnl_udata_set_types). */
 const USERDATA = { KEY_ORDER: 0, DATA_ORDER: 1, KEY_TYPEOF: 3, DATA_TYPEOF: 4, DATA_INTERVAL: 6 } as const

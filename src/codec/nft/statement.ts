@@ -1,6 +1,17 @@
 import { type Family } from '../../base/family.js'
+import { type Cidr, formatCidr, ipToBytes } from '../../base/ip.js'
+import { NetloomError } from '../../base/errors.js'
 import { type Expression } from './expression.js'
-import { type DataType, IP_PROTOCOL, ND_TARGET, TYPE, valueBytes, type Verdict, verdictText } from './types.js'
+import {
+  type DataType,
+  IP_PROTOCOL,
+  ND_TARGET,
+  type Scalar,
+  TYPE,
+  valueBytes,
+  type Verdict,
+  verdictText,
+} from './types.js'
 
 /**
  * Rules as people write them. A statement has a text (what `nft` would accept) and the kernel expressions it stands
@@ -16,9 +27,10 @@ export interface Field {
 }
 
 export type Statement =
-  | { readonly kind: 'match'; readonly field: Field; readonly value: number; readonly negate?: boolean }
-  /** Any of these bits is set. */
-  | { readonly kind: 'flags'; readonly field: Field; readonly value: number }
+  | { readonly kind: 'match'; readonly field: Field; readonly value: Scalar; readonly negate?: boolean }
+  /** The field has one of these bits, whatever else it has. */
+  | { readonly kind: 'bits'; readonly field: Field; readonly bits: number }
+  | { readonly kind: 'within'; readonly field: Field; readonly network: Cidr }
   | { readonly kind: 'lookup'; readonly fields: readonly Field[]; readonly set: string; readonly negate?: boolean }
   | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string }
   | { readonly kind: 'dnat'; readonly family: Family; readonly fields: readonly Field[]; readonly map: string }
@@ -26,7 +38,7 @@ export type Statement =
   | { readonly kind: 'reject'; readonly family: Family; readonly with: 'tcp reset' | 'port-unreachable' }
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
 
-const META = { PROTOCOL: 1, IIFNAME: 6, IIFTYPE: 8, NFPROTO: 15, L4PROTO: 16 } as const
+const META = { PROTOCOL: 1, IIF: 4, IIFNAME: 6, IIFTYPE: 8, NFPROTO: 15, L4PROTO: 16 } as const
 const PAYLOAD_BASE = { link: 0, network: 1, transport: 2 } as const
 
 const payload = (
@@ -59,16 +71,6 @@ export const transportProtocol: Field = meta('meta l4proto', TYPE.inet_proto, ME
  */
 export const networkProtocol: Field = meta('meta nfproto', TYPE.nf_proto, META.NFPROTO)
 
-/** NFT_CT_STATE of <linux/netfilter/nf_tables.h>. */
-const CT_STATE = 0
-
-/** What connection tracking makes of a packet: one of the bits of CONNECTION_STATE. */
-export const connectionState: Field = {
-  text: 'ct state',
-  type: TYPE.ct_state,
-  load: (dreg) => ({ name: 'ct', values: { key: CT_STATE, dreg } }),
-}
-
 /** The link that a packet or frame came in by. */
 export const inputLink: Field = meta('iifname', TYPE.ifname, META.IIFNAME)
 /** The kind of that link: matched before fields of a frame in tables of families that have other links as well. */
@@ -95,6 +97,34 @@ export const advertisedAddress: Field = payload(TYPE.nd_target.typeOf.text, TYPE
   'network',
   ND_TARGET.offset / 8,
 ])
+
+/** The link that a packet came in by, by its number: faster than by its name, for one that is there always. */
+export const inputLinkIndex: Field = meta('iif', TYPE.iface_index, META.IIF)
+
+/** enum nft_ct_keys; enum nft_fib_result and its flags. */
+const CT = { STATE: 0, STATUS: 2 } as const
+const FIB = { ADDRTYPE: 3, DADDR: 2 } as const
+
+/** What conntrack makes of a packet: one of the bits of CONNECTION_STATE. */
+export const connectionState: Field = {
+  text: 'ct state',
+  type: TYPE.ct_state,
+  load: (dreg) => ({ name: 'ct', values: { dreg, key: CT.STATE } }),
+}
+
+/** What conntrack has done to the packet's flow. */
+export const flowStatus: Field = {
+  text: 'ct status',
+  type: TYPE.ct_status,
+  load: (dreg) => ({ name: 'ct', values: { dreg, key: CT.STATUS } }),
+}
+
+/** What kind of address the packet is for: one of the node, of somebody else, a broadcast, ... */
+export const destinationKind: Field = {
+  text: 'fib daddr type',
+  type: TYPE.fib_addrtype,
+  load: (dreg) => ({ name: 'fib', values: { dreg, result: FIB.ADDRTYPE, flags: FIB.DADDR } }),
+}
 
 /** A random number below `modulus`, drawn anew for each packet. */
 export const randomBelow = (modulus: number): Field => ({
@@ -138,8 +168,10 @@ export function lower(statement: Statement): Expression[] {
   switch (statement.kind) {
     case 'match':
       return lowerMatch(statement)
-    case 'flags':
-      return lowerFlags(statement)
+    case 'bits':
+      return lowerBits(statement)
+    case 'within':
+      return lowerWithin(statement)
     case 'lookup': {
       const flags = statement.negate === true ? { flags: 1 } : {}
       return [...loadAll(statement.fields), { name: 'lookup', values: { set: statement.set, sreg: 1, ...flags } }]
@@ -162,13 +194,25 @@ const lowerMatch = ({ field, value, negate }: Extract<Statement, { kind: 'match'
   { name: 'cmp', values: { sreg: 1, op: negate === true ? CMP.NEQ : CMP.EQ, data: valueBytes(field.type, value) } },
 ]
 
-function lowerFlags({ field, value }: Extract<Statement, { kind: 'flags' }>): Expression[] {
+function lowerBits({ field, bits }: Extract<Statement, { kind: 'bits' }>): Expression[] {
   const { bytes } = field.type
-  const none = new Uint8Array(bytes)
+  const zeros = new Uint8Array(bytes)
+  const mask = valueBytes(field.type, bits)
   return [
     field.load(1),
-    { name: 'bitwise', values: { sreg: 1, dreg: 1, length: bytes, mask: valueBytes(field.type, value), xor: none } },
-    { name: 'cmp', values: { sreg: 1, op: CMP.NEQ, data: none } },
+    { name: 'bitwise', values: { sreg: 1, dreg: 1, length: bytes, mask, xor: zeros } },
+    { name: 'cmp', values: { sreg: 1, op: CMP.NEQ, data: zeros } },
+  ]
+}
+
+/** As nft does where a prefix ends with a byte: no more is loaded than is compared. */
+function lowerWithin({ field, network }: Extract<Statement, { kind: 'within' }>): Expression[] {
+  const { name, values } = field.load(1)
+  if (network.prefix % 8 !== 0) throw new NetloomError('internal', `${formatCidr(network)} does not end with a byte`)
+  const length = network.prefix / 8
+  return [
+    { name, values: { ...values, length } },
+    { name: 'cmp', values: { sreg: 1, op: CMP.EQ, data: ipToBytes(network.address).subarray(0, length) } },
   ]
 }
 
@@ -191,8 +235,10 @@ export function statementText(statement: Statement): string {
   switch (statement.kind) {
     case 'match':
       return `${statement.field.text} ${notText(statement)}${statement.field.type.text(statement.value)}`
-    case 'flags':
-      return `${statement.field.text} ${statement.field.type.text(statement.value)}`
+    case 'bits':
+      return `${statement.field.text} ${statement.field.type.text(statement.bits)}`
+    case 'within':
+      return `${statement.field.text} ${formatCidr(statement.network)}`
     case 'lookup':
       return `${fieldsText(statement.fields)} ${notText(statement)}@${statement.set}`
     case 'vmap':

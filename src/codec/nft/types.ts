@@ -64,6 +64,12 @@ export const ICMPV6_TYPE = { 'nd-router-advert': 134, 'nd-neighbor-advert': 136,
 
 /** What a packet is to connection tracking (NF_CT_STATE_BIT of <linux/netfilter/nf_conntrack_common.h>), by nft's names. */
 export const CONNECTION_STATE = { established: 1 << 1, related: 1 << 2 } as const
+/** The loopback is the first link of every namespace. */
+export const LOOPBACK_INDEX = 1
+/** Bits of enum ip_conntrack_status of <linux/netfilter/nf_conntrack_common.h>. */
+export const FLOW_STATUS = { dnat: 0x20 } as const
+/** RTN_* of <linux/rtnetlink.h>. */
+export const ADDRESS_KIND = { local: 2 } as const
 
 /** User data of an expression of nft's: its kind (enum expr_types), and 32-bit numbers of its own by their places. */
 const expressionUserdata = (kind: number, numbers: readonly number[]): Uint8Array => {
@@ -92,7 +98,7 @@ function writeIfname(writer: Writer, value: Scalar): void {
 interface Enumeration {
   readonly name: string
   readonly id: number
-  readonly bytes: 1 | 2
+  readonly bytes: 1 | 2 | 4
   readonly order?: 1 | 2
   /** Those numbers that nft prints by name. */
   readonly names: Readonly<Record<string, number>>
@@ -105,10 +111,11 @@ function enumeration({ names, order = 2, ...type }: Enumeration): DataType {
     ...type,
     order,
     write: (writer, value) => {
+      const bytes = Buffer.alloc(type.bytes)
       const number = fitting(type.name, value, 2 ** (8 * type.bytes) - 1)
-      if (type.bytes === 1) writer.u8(number)
-      else if (order === 2) writer.be16(number)
-      else writer.u16(number)
+      if (order === 2) bytes.writeUIntBE(number, 0, type.bytes)
+      else bytes.writeUIntLE(number, 0, type.bytes)
+      writer.raw(bytes)
     },
     read: (bytes) => (order === 2 ? bytes.readUIntBE(0, type.bytes) : bytes.readUIntLE(0, type.bytes)),
     text: (value) => texts.get(value as number) ?? String(value),
@@ -202,6 +209,9 @@ export const TYPE = {
     text: bitsText,
   },
   nf_proto: enumeration({ name: 'nf_proto', id: 2, bytes: 1, names: { ipv4: IPV4.nfproto, ipv6: IPV6.nfproto } }),
+  iface_index: enumeration({ name: 'iface_index', id: 20, bytes: 4, order: 1, names: { '"lo"': LOOPBACK_INDEX } }),
+  ct_status: enumeration({ name: 'ct_status', id: 28, bytes: 4, order: 1, names: FLOW_STATUS }),
+  fib_addrtype: enumeration({ name: 'fib_addrtype', id: 38, bytes: 4, order: 1, names: ADDRESS_KIND }),
 } as const satisfies Record<string, DataType>
 
 const align = (bytes: number): number => (bytes + 3) & ~3

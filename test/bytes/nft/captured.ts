@@ -58,7 +58,7 @@ function tree(buffer: Buffer): Tree {
   return attributes
 }
 
-const shape = (bytes: Buffer, normal: Normal): Shape => ({
+export const shape = (bytes: Buffer, normal: Normal): Shape => ({
   type: bytes.readUInt16LE(4),
   flags: bytes.readUInt16LE(6) & ~(FLAG.REQUEST | FLAG.ACK),
   struct: bytes.toString('hex', HEADER_BYTES, HEADER_BYTES + NFGENMSG_BYTES),

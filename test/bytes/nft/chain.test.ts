@@ -2,6 +2,7 @@ import t from 'tap'
 import { addChain, type Chain, chainText, decodeChain, deleteChain } from '../../../src/codec/nft/chain.js'
 import { type Table } from '../../../src/codec/nft/table.js'
 import { answers, captures, checkRequests, type Row } from './captured.js'
+import { PORT_TABLE } from './port-rows.js'
 
 const tables: Table[] = [
   { family: 'ip', name: 't' },
@@ -68,11 +69,18 @@ t.test("the kernel's list of chains is read, those of others and their policies 
     { name: 'f', base: { type: 'filter', hook: 'forward', priority: 0 } },
     { name: 'd' },
   ]
+  const portChains: Chain[] = [
+    { name: 't' },
+    { name: 'n', base: { type: 'nat', hook: 'prerouting', priority: -100 } },
+    { name: 'p', base: { type: 'nat', hook: 'postrouting', priority: 99 } },
+    { name: 'r', base: { type: 'filter', hook: 'prerouting', priority: -300 } },
+  ]
   const theirs: Chain = { name: 'theirs', base: { type: 'route', hook: 'output', priority: -150, policy: 'drop' } }
   t.strictSame(answers('chains').map(decodeChain), [
     ...tables.flatMap((table) =>
       (table.family === 'ip' ? [...ofBoth, theirs] : ofBoth).map((chain) => ({ table, chain })),
     ),
     ...LINK_CHAINS.flatMap(([, table]) => [{ name: 'c' }, { name: 'd' }].map((chain) => ({ table, chain }))),
+    ...portChains.map((chain) => ({ table: PORT_TABLE, chain })),
   ])
 })

@@ -8,6 +8,7 @@ import { PROTOCOL } from '../../../src/codec/nft/statement.js'
 import { answers, captures, checkRequests, type Normal, type Row, type Tree } from './captured.js'
 import { LINK_SETS } from '../../support/link-rules.js'
 import { type Fixture, FIXTURES, LINK_TABLES } from './fixtures.js'
+import { PORT_ELEMENTS, PORT_TABLE, portElementRows } from './port-rows.js'
 
 type SetName = keyof Fixture['sets']
 
@@ -109,7 +110,7 @@ t.test('elements are added, deleted and flushed byte for byte as nft does', asyn
         ]
       : []),
   ])
-  checkRequests(t, 'element', Object.fromEntries([...rows, ...ofLinks]))
+  checkRequests(t, 'element', Object.fromEntries([...rows, ...ofLinks, ...portElementRows(plain)]))
 })
 
 t.test("an element's text is what nft was given for it", async (t) => {
@@ -159,6 +160,17 @@ t.test("the kernel's lists of elements are read", async (t) => {
       ours.flatMap((message) => decodeElements(message, set)),
       [element],
       `${tableText(table)} ${set.name}`,
+    )
+  }
+  for (const [set, list] of PORT_ELEMENTS) {
+    const ours = messages.filter((message) => {
+      const header = decodeElementsHeader(message)
+      return header?.set === set.name && tableText(header.table) === tableText(PORT_TABLE)
+    })
+    t.strictSame(
+      ours.flatMap((message) => decodeElements(message, set)),
+      list,
+      set.name,
     )
   }
 })

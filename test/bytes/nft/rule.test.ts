@@ -16,7 +16,9 @@ import {
 import { type Table, tableText } from '../../../src/codec/nft/table.js'
 import { CONNECTION_STATE } from '../../../src/codec/nft/types.js'
 import { answers, captures, checkRequests, type Normal, type Row, type Tree } from './captured.js'
+import { PORT_RULES } from '../../support/port-rules.js'
 import { type Fixture, FIXTURES, LINK_TABLES } from './fixtures.js'
+import { PORT_TABLE, portRuleRows } from './port-rows.js'
 import { linkRules } from '../../support/link-rules.js'
 
 const ESTABLISHED_OR_RELATED = CONNECTION_STATE.established | CONNECTION_STATE.related
@@ -29,7 +31,7 @@ function rules({ family }: Fixture): Record<string, readonly [chain: string, Rul
   return {
     'match protocol': ['c', [{ kind: 'match', field: transportProtocol, value: PROTOCOL.TCP }]],
     'match port': ['c', [{ kind: 'match', field: destinationPort, value: 80 }]],
-    'match state': ['c', [{ kind: 'flags', field: connectionState, value: ESTABLISHED_OR_RELATED }]],
+    'match state': ['c', [{ kind: 'bits', field: connectionState, bits: ESTABLISHED_OR_RELATED }]],
     'look up address': ['c', [{ kind: 'lookup', fields: [destination], set: 'ips' }]],
     'look up pair': ['c', [{ kind: 'lookup', fields: [source, destination], set: 'pairs' }]],
     'look up intervals, negated': [
@@ -104,7 +106,7 @@ t.test('rules are added and flushed byte for byte as nft does', async (t) => {
   checkRequests(t, 'rule', {
     ...Object.fromEntries(rows),
     'inet t: match family': { requests: [addRule(INET, 's', ofFamily)] },
-    ...Object.fromEntries(ofLinks()),
+    ...Object.fromEntries([...ofLinks(), ...portRuleRows(bySetName)]),
   })
 })
 
@@ -120,10 +122,20 @@ t.test("a rule's text is what nft was given for it", async (t) => {
   for (const table of LINK_TABLES)
     for (const [name, rule] of Object.entries(linkRules(table.family)))
       t.equal(`add rule ${tableText(table)} c ${ruleText(rule)}`, captured(`${tableText(table)}: ${name}`).text)
+  for (const [name, [chain, rule]] of Object.entries(PORT_RULES))
+    t.equal(`add rule inet h ${chain} ${ruleText(rule)}`, captured(`inet h: ${name}`).text)
 })
 
 t.test("the kernel's rules have the fingerprints of ours, and those of others have not", async (t) => {
   const read = answers('rules').map(decodeRule)
+  // nft asks once for each table, and is answered with those of all tables of the family.
+  const fingerprintsOf = (table: Table): string[] => [
+    ...new Set(
+      read.flatMap((rule) =>
+        rule !== undefined && tableText(rule.table) === tableText(table) ? [rule.fingerprint] : [],
+      ),
+    ),
+  ]
   for (const fixture of FIXTURES) {
     const ours = Object.values(rules(fixture))
     for (const chain of ['c', 'n', 's', 'f']) {
@@ -140,10 +152,13 @@ t.test("the kernel's rules have the fingerprints of ours, and those of others ha
     }
   }
   for (const table of LINK_TABLES)
-    t.strictSame(
-      read.filter((rule) => rule?.table.family === table.family).map((rule) => rule?.fingerprint),
-      Object.values(linkRules(table.family)).map(ruleFingerprint),
-      tableText(table),
-    )
+    t.strictSame(fingerprintsOf(table), Object.values(linkRules(table.family)).map(ruleFingerprint), tableText(table))
+  t.strictSame(
+    fingerprintsOf(PORT_TABLE).sort(),
+    Object.values(PORT_RULES)
+      .map(([, rule]) => ruleFingerprint(rule))
+      .sort(),
+    tableText(PORT_TABLE),
+  )
   t.equal(read.filter((rule) => rule?.fingerprint === FOREIGN_RULE).length, 1, 'a kind that netloom never writes')
 })

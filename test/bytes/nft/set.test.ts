@@ -4,6 +4,7 @@ import { tableText } from '../../../src/codec/nft/table.js'
 import { answers, captures, checkRequests, type Row } from './captured.js'
 import { LINK_SETS } from '../../support/link-rules.js'
 import { type Fixture, FIXTURES, LINK_TABLES } from './fixtures.js'
+import { PORT_SETS, PORT_TABLE, portSetRows } from './port-rows.js'
 
 const NAMES: Readonly<Record<string, keyof Fixture['sets']>> = {
   set: 'ips',
@@ -30,7 +31,7 @@ t.test('sets and maps are created and deleted byte for byte as nft does', async 
     `${tableText(table)}: ${set.name}`,
     { requests: [addSet(table, set)] },
   ])
-  checkRequests(t, 'set', Object.fromEntries([...rows, ...ofLinks]))
+  checkRequests(t, 'set', Object.fromEntries([...rows, ...ofLinks, ...portSetRows()]))
 })
 
 t.test("a set's text is what nft was given for it", async (t) => {
@@ -41,9 +42,9 @@ t.test("a set's text is what nft was given for it", async (t) => {
         `add ${setKind(sets[set])} ${tableText(table)} ${set} { ${setText(sets[set])} }`,
         captured(`${tableText(table)}: ${name}`).text,
       )
-  for (const { table, set } of linkSets)
+  for (const { table, set } of [...linkSets, ...PORT_SETS.map((set) => ({ table: PORT_TABLE, set }))])
     t.equal(
-      `add set ${tableText(table)} ${set.name} { ${setText(set)} }`,
+      `add ${setKind(set)} ${tableText(table)} ${set.name} { ${setText(set)} }`,
       captured(`${tableText(table)}: ${set.name}`).text,
     )
 })
@@ -54,5 +55,6 @@ t.test("the kernel's list of sets is read, and each is recognised as the one tha
       Object.entries(sets).map(([name, spec]) => ({ table, name, facts: setFacts(spec) })),
     ),
     ...linkSets.map(({ table, set }) => ({ table, name: set.name, facts: setFacts(set) })),
+    ...PORT_SETS.map((set) => ({ table: PORT_TABLE, name: set.name, facts: setFacts(set) })),
   ])
 })

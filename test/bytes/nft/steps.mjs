@@ -169,6 +169,50 @@ const linkRules = (family) => {
 const LINK_FAMILIES = Object.keys(OF_PROTOCOL)
 const linkTables = (steps) => LINK_FAMILIES.flatMap((family) => steps(`${family} t`))
 
+/** Ports of the node that lead elsewhere: both families in one table. */
+const PORTS = [
+  { family: 'ipv4', nft: 'ip', type: 'ipv4_addr', pod: '10.1.0.5', other: '10.1.0.6', net: '10.1.0.0/24' },
+  { family: 'ipv6', nft: 'ip6', type: 'ipv6_addr', pod: 'fd00:1::5', other: 'fd00:1::6', net: 'fd00:1::/64' },
+]
+const ofPorts = (steps) => PORTS.flatMap(steps)
+
+const portSets = ({ family, type }) => [
+  keep(
+    `inet h: anywhere_${family}`,
+    `add map inet h anywhere_${family} { type inet_proto . inet_service : ${type} . inet_service; }`,
+  ),
+  keep(`inet h: nearby_${family}`, `add set inet h nearby_${family} { type ${type} . ${type}; flags interval; }`),
+]
+
+const portElements = ({ family, pod, other, net }) => [
+  keep(`inet h: add to anywhere_${family}`, `add element inet h anywhere_${family} { udp . 53 : ${pod} . 5353 }`),
+  keep(`inet h: add to nearby_${family}`, `add element inet h nearby_${family} { ${net} . ${pod} }`),
+  keep(`inet h: add one to nearby_${family}`, `add element inet h nearby_${family} { ${other} . ${other} }`),
+  keep(`inet h: delete from nearby_${family}`, `delete element inet h nearby_${family} { ${net} . ${pod} }`),
+]
+
+const portRules = ({ family, nft }) => {
+  const ofFamily = `meta nfproto ${family}`
+  return [
+    keep(`inet h: dnat anywhere_${family}`, `add rule inet h t ${ofFamily} dnat ${nft} to meta l4proto . th dport map @anywhere_${family}`),
+    keep(`inet h: nearby_${family}`, `add rule inet h p ct status dnat ${ofFamily} ${nft} saddr . ${nft} daddr @nearby_${family} masquerade fully-random`),
+  ]
+} // prettier-ignore
+
+const PORT_TABLE = prepare(
+  'add table inet h',
+  'add chain inet h t',
+  'add chain inet h n { type nat hook prerouting priority dstnat; policy accept; }',
+  'add chain inet h p { type nat hook postrouting priority 99; policy accept; }',
+  'add chain inet h r { type filter hook prerouting priority raw; policy accept; }',
+)
+
+const COMMON_PORT_RULES = [
+  keep('inet h: local', 'add rule inet h n fib daddr type local jump t'),
+  keep('inet h: loopback from elsewhere', 'add rule inet h r iif != "lo" meta nfproto ipv4 ip daddr 127.0.0.0/8 drop'),
+  keep('inet h: one address', 'add rule inet h t meta nfproto ipv6 ip6 daddr ::1 return'),
+]
+
 export const STEPS = {
   table: ['ip', 'ip6', 'inet', 'arp', 'bridge'].flatMap((family) => [
     keep(`${family}: create`, `add table ${family} t`),
@@ -188,10 +232,15 @@ export const STEPS = {
       keep(`${table}: delete map`, `delete map ${table} slots`),
     ]),
     ...linkTables(linkSets),
+    PORT_TABLE,
+    ...ofPorts(portSets),
   ],
   element: [
     ...FAMILIES.flatMap((family) => [prepare(...sets(family).map(({ text }) => text)), ...elements(family)]),
     ...linkTables((table) => [prepare(...linkSets(table).map(({ text }) => text)), ...linkElements(table)]),
+    PORT_TABLE,
+    prepare(...ofPorts(portSets).map(({ text }) => text)),
+    ...ofPorts(portElements),
   ],
   rule: [
     ...FAMILIES.flatMap((family) => [prepare(...sets(family).map(({ text }) => text)), ...rules(family)]),
@@ -201,6 +250,10 @@ export const STEPS = {
       prepare(...linkSets(`${family} t`).map(({ text }) => text)),
       ...linkRules(family),
     ]),
+    PORT_TABLE,
+    prepare(...ofPorts(portSets).map(({ text }) => text)),
+    ...COMMON_PORT_RULES,
+    ...ofPorts(portRules),
   ],
   listing: [
     ...FAMILIES.flatMap((family) => [
@@ -211,6 +264,9 @@ export const STEPS = {
       prepare(...linkSets(`${family} t`).map(({ text }) => text)),
       ...[...linkElements(`${family} t`).slice(0, 4), ...linkRules(family)].map(({ text }) => prepare(text)),
     ]),
+    PORT_TABLE,
+    ...[...ofPorts(portSets), ...COMMON_PORT_RULES, ...ofPorts(portRules)].map(({ text }) => prepare(text)),
+    ...ofPorts((ports) => portElements(ports).slice(0, 3)).map(({ text }) => prepare(text)),
     // One chain of each kind that is not ours, and what others may do to a chain and a rule of ours.
     prepare('add chain ip t theirs { type route hook output priority mangle; policy drop; }'),
     prepare('add rule ip t n dnat ip to ip daddr . meta l4proto . th dport map @slot_0 persistent'),

@@ -3,6 +3,7 @@ import { TABLE_FAMILY, type TableFamily } from '../../../src/codec/nft/constants
 import { addTable, decodeTable, deleteTable } from '../../../src/codec/nft/table.js'
 import { answers, checkRequests, type Row } from './captured.js'
 import { LINK_TABLES } from './fixtures.js'
+import { PORT_TABLE } from './port-rows.js'
 
 const families = Object.keys(TABLE_FAMILY) as TableFamily[]
 
@@ -20,5 +21,6 @@ t.test("the kernel's list of tables is read", async (t) => {
     { family: 'ip', name: 't' },
     { family: 'ip6', name: 't' },
     ...LINK_TABLES,
+    PORT_TABLE,
   ])
 })

@@ -69,7 +69,7 @@ t.test('the MAC address of the runtime goes before that of its user, and that be
 t.test('addresses are asked for in three places, and each is named', async (t) => {
   const fields = { runtimeConfig: { ips: ['10.1.0.9/24'] }, args: { cni: { ips: ['FD00::9'] } } }
   t.strictSame(read(fields).requested, [
-    { address: '10.1.0.9', prefix: 24, field: 'runtimeConfig.ips[0]' },
+    { address: '10.1.0.9', field: 'runtimeConfig.ips[0]' },
     { address: 'fd00::9', field: 'args.cni.ips[0]' },
   ])
   t.strictSame(requestedByArgs(['10.1.0.9']), [{ address: '10.1.0.9', field: 'CNI_ARGS' }])

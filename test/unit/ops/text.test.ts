@@ -264,6 +264,17 @@ const TABLE: { readonly [K in Op['kind']]: readonly (readonly [Fields<K>, string
     [{ path: 'net/ipv4/ip_forward', value: '1' }, 'sysctl -w net.ipv4.ip_forward=1'],
     [{ path: 'net/ipv6/conf/eth0.100/accept_ra', value: '0' }, 'sysctl -w net.ipv6.conf.eth0/100.accept_ra=0'],
   ],
+  'flows.delete': [
+    [
+      { family: IPV4, protocol: 17, port: 53, address: '192.0.2.1', target: { address: '10.1.0.5', port: 5353 } },
+      'conntrack -D -f ipv4 -p udp --orig-dst 192.0.2.1 --orig-port-dst 53 --reply-src 10.1.0.5 --reply-port-src 5353',
+    ],
+    [
+      { family: IPV4, protocol: 132, port: 53, address: '192.0.2.1' },
+      'conntrack -D -f ipv4 -p sctp --orig-dst 192.0.2.1 --orig-port-dst 53 --reply-src 192.0.2.1 --reply-port-src 53',
+    ],
+    [{ family: IPV4, protocol: 17, port: 53 }, 'conntrack -D -f ipv4 -p udp --orig-port-dst 53 --reply-port-src 53'],
+  ],
   'table.add': [[{ table }, 'nft add table ip netloom-services']],
   'table.delete': [[{ table }, 'nft delete table ip netloom-services']],
   'chain.add': [

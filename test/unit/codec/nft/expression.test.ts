@@ -22,8 +22,6 @@ function listOf(expressions: readonly Expression[]): Buffer {
 const EXPRESSIONS: { readonly [K in ExpressionName]: Expression['values'] } = {
   payload: { dreg: 1, base: 1, offset: 16, length: 4, sreg: 2 },
   meta: { dreg: 1, key: 16, sreg: 3 },
-  ct: { key: 0, dreg: 1, direction: 1, sreg: 3 },
-  bitwise: { sreg: 1, dreg: 2, kind: 1, length: 4, mask: Buffer.of(6), xor: Buffer.of(1), shift: Buffer.of(2) },
   cmp: { sreg: 1, op: 0, data: Buffer.of(6) },
   lookup: { set: 'frontends', sreg: 1, dreg: 0, flags: 1 },
   immediate: { dreg: 0, data: { verdict: 'goto', chain: 'pick_2' } },
@@ -32,6 +30,9 @@ const EXPRESSIONS: { readonly [K in ExpressionName]: Expression['values'] } = {
   masq: { flags: 16, portMin: 1, portMax: 2 },
   reject: { type: 0, code: 3 },
   counter: {},
+  ct: { key: 2, dreg: 1, direction: 0, sreg: 2 },
+  bitwise: { sreg: 1, dreg: 2, op: 1, length: 4, mask: Buffer.of(32, 0, 0, 0), xor: Buffer.of(0, 0, 0, 0) },
+  fib: { flags: 2, result: 3, dreg: 1 },
 }
 
 const all = Object.entries(EXPRESSIONS).map(([name, values]): Expression => ({ name: name as ExpressionName, values }))
@@ -59,9 +60,9 @@ t.test('what the kernel fills in or leaves out does not change the fingerprint',
       { name: 'lookup', values: { set: 's', sreg: 1 } },
       { name: 'lookup', values: { set: 's', sreg: 1, flags: 0 } },
     ],
-    'the kind of a bit operation': [
+    'the operation of a mask': [
       { name: 'bitwise', values: { sreg: 1, dreg: 1, length: 4 } },
-      { name: 'bitwise', values: { sreg: 1, dreg: 1, length: 4, kind: 0 } },
+      { name: 'bitwise', values: { sreg: 1, dreg: 1, length: 4, op: 0 } },
     ],
     'the code of a reset': [
       { name: 'reject', values: { type: 1, code: 0 } },

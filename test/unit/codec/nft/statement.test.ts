@@ -1,19 +1,23 @@
 import t from 'tap'
 import { FAMILIES, IPV4, IPV6 } from '../../../../src/base/family.js'
+import { parseCidr } from '../../../../src/base/ip.js'
 import {
   advertisedAddress,
   arpSenderAddress,
   arpSenderMac,
   connectionState,
   destinationAddress,
+  destinationKind,
   destinationPort,
   type Field,
+  flowStatus,
   frameProtocol,
   frameSource,
   frameType,
   icmpv6Type,
   inputLink,
   inputLinkType,
+  inputLinkIndex,
   lower,
   networkProtocol,
   nextHeader,
@@ -24,6 +28,7 @@ import {
   statementText,
   transportProtocol,
 } from '../../../../src/codec/nft/statement.js'
+import { ADDRESS_KIND, FLOW_STATUS, LOOPBACK_INDEX } from '../../../../src/codec/nft/types.js'
 
 const registers = (fields: readonly Field[]): unknown[] =>
   lower({ kind: 'lookup', fields, set: 's' })
@@ -89,16 +94,22 @@ t.test("statements are told in nft's grammar", async (t) => {
       [{ kind: 'match', field: networkProtocol, value: IPV6.nfproto }, 'meta nfproto ipv6'],
       [{ kind: 'match', field: networkProtocol, value: 7 }, 'meta nfproto 7'],
       [{ kind: 'match', field: destinationPort, value: 53 }, 'th dport 53'],
+      [{ kind: 'match', field: inputLinkIndex, value: LOOPBACK_INDEX, negate: true }, 'iif != "lo"'],
+      [{ kind: 'match', field: destinationKind, value: ADDRESS_KIND.local }, 'fib daddr type local'],
       [{ kind: 'match', field: nextHeader, value: 58, negate: true }, 'ip6 nexthdr != icmpv6'],
       [{ kind: 'match', field: frameType, value: 0x8100 }, 'ether type 8021q'],
       [{ kind: 'match', field: frameProtocol, value: 0x88b5 }, 'meta protocol 34997'],
       [{ kind: 'match', field: inputLinkType, value: 1 }, 'meta iiftype ether'],
       [{ kind: 'match', field: icmpv6Type, value: 137 }, 'icmpv6 type nd-redirect'],
     ],
-    flags: [
-      [{ kind: 'flags', field: connectionState, value: 6 }, 'ct state established,related'],
-      [{ kind: 'flags', field: connectionState, value: 2 }, 'ct state established'],
-      [{ kind: 'flags', field: connectionState, value: 10 }, 'ct state 0xa'],
+    bits: [
+      [{ kind: 'bits', field: flowStatus, bits: FLOW_STATUS.dnat }, 'ct status dnat'],
+      [{ kind: 'bits', field: connectionState, bits: 6 }, 'ct state established,related'],
+      [{ kind: 'bits', field: connectionState, bits: 2 }, 'ct state established'],
+      [{ kind: 'bits', field: connectionState, bits: 10 }, 'ct state 0xa'],
+    ],
+    within: [
+      [{ kind: 'within', field: destinationAddress(IPV4), network: parseCidr('127.0.0.0/8') }, 'ip daddr 127.0.0.0/8'],
     ],
     lookup: [
       [{ kind: 'lookup', fields: [sourceAddress(IPV4)], set: 's' }, 'ip saddr @s'],
@@ -131,4 +142,12 @@ t.test("statements are told in nft's grammar", async (t) => {
     verdict: [[{ kind: 'verdict', verdict: { verdict: 'jump', chain: 'c' } }, 'jump c']],
   }
   for (const rows of Object.values(table)) for (const [statement, text] of rows) t.equal(statementText(statement), text)
+})
+
+t.test('a network is compared in as many bytes as it has', async (t) => {
+  const within = (network: string): unknown[] =>
+    lower({ kind: 'within', field: sourceAddress(IPV4), network: parseCidr(network) }).map(({ values }) => values)
+  t.match(within('127.0.0.0/8'), [{ offset: 12, length: 1 }, { data: Buffer.of(127) }])
+  t.match(within('10.1.0.0/16'), [{ length: 2 }, { data: Buffer.of(10, 1) }])
+  t.throws(() => within('10.0.0.0/9'), { code: 'internal' })
 })
