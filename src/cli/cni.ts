@@ -22,8 +22,8 @@ Podman, nerdctl and scripts. Refuses while an agent runs on the same leases.
 Exit codes: 0 done, 1 an error of the specification on standard output.
 
 Examples:
-  CNI_COMMAND=VERSION netloom cni < net.conf
-  CNI_COMMAND=ADD CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 CNI_PATH=/opt/cni/bin netloom cni < net.conf
+  netloom cni < storage.conf
+  netloom cni --state-dir /run/user/1000/netloom --wait 5000 < storage.conf
 `
 
 export const cniCommand: Command = {

@@ -119,18 +119,19 @@ export interface ValidAttachment {
 }
 
 /**
- * What the runtime still has (CNI specification 1.1.0, "GC"). It must be there: without it everything would be garbage.
+ * What the runtime still has (CNI specification 1.1.0, "GC"). Undefined where it does not say, as CNI's own library does
+ * not when it is called without a list: then nothing is known to be garbage, while by an empty list everything is.
  * @throws CniFailure naming the key
  */
-export function readValidAttachments({ root }: NetworkConfig): readonly ValidAttachment[] {
-  return named(() => {
-    const list = root.field('cni.dev/valid-attachments')
-    if (list.absent) throw list.error('is missing')
-    return list.list((entry) => ({
-      containerId: entry.field('containerID').string(),
-      ifname: entry.field('ifname').string(),
-    }))
-  })
+export function readValidAttachments({ root }: NetworkConfig): readonly ValidAttachment[] | undefined {
+  return named(() =>
+    root.field('cni.dev/valid-attachments').optional((list) =>
+      list.list((entry) => ({
+        containerId: entry.field('containerID').string(),
+        ifname: entry.field('ifname').string(),
+      })),
+    ),
+  )
 }
 
 /** Errors about a field are errors about the configuration. */

@@ -292,10 +292,11 @@ export class Attachments {
   async gc(request: CniRequest): Promise<void> {
     const { pool, log, delegation } = this.#options
     const network = request.config.name
-    const valid = new Set(readValidAttachments(request.config).map((entry) => leaseKey({ network, ...entry })))
-    const stale = [...pool.leases.values()].filter(
-      (lease) => lease.network === network && !valid.has(leaseKey(lease)) && !this.#busy.has(leaseKey(lease)),
-    )
+    const attachments = readValidAttachments(request.config)
+    const valid = attachments && new Set(attachments.map((entry) => leaseKey({ network, ...entry })))
+    const isStale = (lease: Lease): boolean =>
+      lease.network === network && valid?.has(leaseKey(lease)) === false && !this.#busy.has(leaseKey(lease))
+    const stale = [...pool.leases.values()].filter(isStale)
     await Promise.all(stale.map((lease) => this.#exclusively(lease, () => this.#release(lease))))
     await delegation.gc(request)
     if (stale.length > 0) log.info({ network, released: stale.map(ownerText) }, 'garbage was collected')

@@ -217,8 +217,12 @@ t.test('GC is told what is still valid', async (t) => {
   t.same(readValidAttachments(parseConfig(bytes({ [KEY]: list }))), [{ containerId: 'a', ifname: 'eth0' }])
 })
 
+t.test('GC without a list is told of no garbage', async (t) => {
+  t.equal(readValidAttachments(parseConfig(bytes({}))), undefined)
+  t.strictSame(readValidAttachments(parseConfig(bytes({ [KEY]: [] }))), [])
+})
+
 const LISTS: Readonly<Record<string, readonly [list: unknown, field: string]>> = {
-  'no list, which would make everything garbage': [undefined, KEY],
   'a map': [{}, KEY],
   'an entry without an interface': [[{ containerID: 'a', ifname: 'eth0' }, { containerID: 'b' }], `${KEY}[1].ifname`],
   'a null': [[null], `${KEY}[0]`],

@@ -1,9 +1,17 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { NetloomError } from '../../../src/base/errors.js'
+import {
+  type InterfaceConfig,
+  readInterface,
+  readPrevious,
+  readValidAttachments,
+  requestedByArgs,
+} from '../../../src/cni/config.js'
 import { CNI_CODE, type CniFailure, cniError } from '../../../src/cni/error.js'
 import { COMMANDS, type CniRequest, parseRequest, type RawRequest, versionForErrors } from '../../../src/cni/request.js'
 import { CNI_VERSIONS } from '../../../src/cni/version.js'
+import { readIpam } from '../../../src/ipam/config.js'
 
 const CODES: readonly number[] = [
   CNI_CODE.INCOMPATIBLE_VERSION,
@@ -13,10 +21,22 @@ const CODES: readonly number[] = [
   CNI_CODE.INVALID_CONFIG,
 ]
 
-/** The request that comes of a call, or undefined where it is refused as it should be; throws all else. */
-function parse(raw: RawRequest): CniRequest | undefined {
+/** A call with all that the verbs read of it. */
+interface Call extends CniRequest {
+  readonly wanted: InterfaceConfig | undefined
+}
+
+/** What comes of a call, or undefined where it is refused as it should be; throws all else. */
+function parse(raw: RawRequest): Call | undefined {
   try {
-    return parseRequest(raw)
+    const request = parseRequest(raw)
+    const { command, config, args } = request
+    if (command === 'GC') readValidAttachments(config)
+    if (command === 'CHECK') readPrevious(config)
+    const wanted = command === 'ADD' || command === 'STATUS' ? readInterface(config) : undefined
+    if (wanted !== undefined) readIpam(wanted.ipam, wanted.ipRanges)
+    if (command === 'ADD') requestedByArgs(args.ips)
+    return { ...request, wanted }
   } catch (error) {
     check(error)
     return undefined
@@ -210,7 +230,8 @@ t.test('a call is read, or refused with a code of the specification that names t
 })
 
 /** What the rest of the agent relies on. */
-function isRight({ command, containerId, ifname, netns, config }: CniRequest): boolean {
+function isRight({ command, containerId, ifname, netns, config, wanted }: Call): boolean {
+  const mtu = wanted?.mtu ?? 'auto'
   const isIdentifier = (value: unknown): boolean =>
     typeof value === 'string' && /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(value)
   return (
@@ -221,7 +242,7 @@ function isRight({ command, containerId, ifname, netns, config }: CniRequest): b
     Buffer.byteLength(ifname) <= 15 &&
     !/[\s/:\0]/.test(ifname) &&
     (netns === '' || (netns.startsWith('/') && !netns.includes('\0'))) &&
-    (config.mtu === 'auto' || (Number.isInteger(config.mtu) && config.mtu >= 1280 && config.mtu <= 65_535))
+    (mtu === 'auto' || (Number.isInteger(mtu) && mtu >= 1280 && mtu <= 65_535))
   )
 }
 
