@@ -18,8 +18,8 @@ import { type ChainRules, type Ruleset } from '../ops/ruleset.js'
 /**
  * Who of this node's containers may open connections to which (`ingressPolicy`). What a container sends to another is
  * looked up by the receiver's address in `policies`, which answers the chain of its network or that of the isolated, and
- * there once more by the sender's: two look-ups for each new connection, however many networks there are. The node itself
- * and whatever is outside is not in `containers`, and passes.
+ * there by the sender's: three look-ups at most for a packet of a new connection, however many networks there are. The node
+ * itself and whatever is outside is not in `containers`, and passes.
  *
  * Judged are addresses behind all translation, as the packet is forwarded: ports of the node and Services open no way
  * around it. By addresses and not by links, because containers of many networks come in by one bridge; so a container
