@@ -51,6 +51,9 @@ export const MASQUERADE_TABLE = 'netloom-masquerade'
 /** Who may send as whom: in `bridge` for ports of the bridge, in `inet` and `arp` for links without one. */
 export const ANTISPOOF_TABLE = 'netloom-antispoof'
 
+/** Who may open connections to which containers (`ingressPolicy`), in `inet`. */
+export const ISOLATION_TABLE = 'netloom-isolation'
+
 /** Ports of the node that lead to containers (`portMappings`), in `inet`. */
 export const HOSTPORTS_TABLE = 'netloom-hostports'
 
@@ -62,6 +65,8 @@ export const HOSTPORTS_TABLE = 'netloom-hostports'
  *   that leaves the pod networks never judges a flow which has been masqueraded.
  * - raw: the standard place of what is not even to be followed; whatever translates comes behind it.
  * - filter: the standard place; packets for an unknown port of a Service are rejected before policies see them.
+ * - isolate: the standard place of filters, since a drop there is final whatever others accept before or behind. It is
+ *   behind all translation, and behind the rejections, so that an unknown port of a Service is refused to all alike.
  * - guardFrames, in `bridge` (<linux/netfilter_bridge.h>, NF_BR_PRI_*): before what rewrites frames (-300), so that they
  *   are judged as they were sent, and before br_netfilter (0), which shows them to the rules for packets.
  * - guardPackets: as early as a packet is whole: behind reassembly (-400), before connection tracking (-200).
@@ -73,6 +78,7 @@ export const PRIORITY = {
   hairpin: 99,
   srcnat: 100,
   reject: -1,
+  isolate: 0,
   guardFrames: -301,
   guardPackets: -300,
   guardArp: 0,

@@ -6,6 +6,7 @@ import { asNetloomError, NetloomError } from '../base/errors.js'
 import { BRIDGE, DEFAULT_SOCKET, DEFAULT_STATE_DIR, IFB_PREFIX, ROUTE_PROTOCOL, VETH_PREFIX } from '../base/names.js'
 import { ANTISPOOF_TABLES } from '../antispoof/layout.js'
 import { HOSTPORTS } from '../hostports/layout.js'
+import { ISOLATION } from '../isolation/layout.js'
 import { LEASES, LOCK } from '../daemon/leases.js'
 import { callAgent } from '../daemon/client.js'
 import { Kernel } from '../daemon/kernel.js'
@@ -96,7 +97,7 @@ export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]>
   const links = [...(await observeLinks(route)).values()]
   // Routes to this node's own containers go with the links they lead by.
   const routes = await Promise.all(FAMILIES.map((family) => observeRoutes(route, family, { protocol: ROUTE_PROTOCOL })))
-  const tables = [MASQUERADE, HOSTPORTS, ...ANTISPOOF_TABLES, ...FAMILIES.map(servicesTable)]
+  const tables = [MASQUERADE, HOSTPORTS, ...ANTISPOOF_TABLES, ISOLATION, ...FAMILIES.map(servicesTable)]
   const present = await observeTables(netfilter)
   return [
     ...planPeerRoutes([], routes.flat()),

@@ -1,7 +1,7 @@
 import { NetloomError } from '../base/errors.js'
 import { type Bandwidth, readBandwidthKeys } from '../model/bandwidth.js'
 import { Cursor } from '../model/cursor.js'
-import { type LeasedRoute, readMac } from '../model/lease.js'
+import { type IngressPolicy, type LeasedRoute, readMac } from '../model/lease.js'
 import { refuseTwins } from '../model/port.js'
 import { type PortMapping, readPortMapping } from '../model/portmapping.js'
 import { readRequested, type RequestedAddress } from '../model/requested.js'
@@ -30,6 +30,8 @@ export interface InterfaceConfig {
   readonly mtu: number | 'auto'
   /** Undefined where nobody says: on for the interfaces that we make. */
   readonly spoofCheck: boolean | undefined
+  /** Undefined where all may reach the container. */
+  readonly ingressPolicy: IngressPolicy | undefined
   /** What leaves for elsewhere takes the node's address, where the network is not one of the node's own. */
   readonly masquerade: boolean
   /** Everything goes by this interface. Undefined where nobody says: so for addresses of ours. */
@@ -85,6 +87,7 @@ function readFields({ root, delegate, name }: NetworkConfig): InterfaceConfig {
     mode: root.field('mode').oneOf(['bridge', 'ptp'], 'bridge'),
     mtu: mtuOf(root.field('mtu')),
     spoofCheck: root.field('spoofCheck').optional((place) => place.boolean()),
+    ingressPolicy: ingressPolicyOf(root.field('ingressPolicy')),
     masquerade: root.field('ipMasq').optional((place) => place.boolean()) ?? true,
     defaultRoute: root.field('isDefaultGateway').optional((place) => place.boolean()),
     routes: [
@@ -178,6 +181,22 @@ function mtuOf(place: Cursor): number | 'auto' {
   if (typeof place.value !== 'number') throw place.error(`${place.quoted} is neither "auto" nor a number`)
   return place.integer(MTU.min, MTU.max)
 }
+
+/**
+ * The values of the reference plugin `firewall`, and `same-network`, which says what `same-bridge` means: containers of
+ * all networks share our bridge, or have none.
+ */
+const INGRESS_POLICIES = {
+  open: undefined,
+  'same-bridge': 'same-network',
+  'same-network': 'same-network',
+  isolated: 'isolated',
+} as const satisfies Readonly<Record<string, IngressPolicy | undefined>>
+
+const INGRESS_POLICY_NAMES = Object.keys(INGRESS_POLICIES) as (keyof typeof INGRESS_POLICIES)[]
+
+const ingressPolicyOf = (place: Cursor): IngressPolicy | undefined =>
+  INGRESS_POLICIES[place.oneOf(INGRESS_POLICY_NAMES, 'open')]
 
 /** A later one of a runtime goes before one of the network's author. */
 function macOf(root: Cursor): string | undefined {

@@ -57,6 +57,7 @@ export const common = (request: CniRequest, wanted: InterfaceConfig) => ({
   masquerade: wanted.masquerade,
   ports: wanted.ports,
   aliases: wanted.aliases,
+  ...(wanted.ingressPolicy === undefined ? {} : { ingressPolicy: wanted.ingressPolicy }),
   ...(wanted.bandwidth === undefined ? {} : { bandwidth: wanted.bandwidth }),
   ...(request.args.pod === undefined ? {} : { pod: request.args.pod }),
 })

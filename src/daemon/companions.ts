@@ -1,5 +1,6 @@
 import { antispoof } from './antispoof.js'
 import { bandwidth } from './bandwidth.js'
+import { isolation } from './isolation.js'
 import { hostPorts } from './hostports.js'
 import { HostPortRegistry } from '../hostports/registry.js'
 import { Keeper, type KeeperOptions, type Keeping } from './keeper.js'
@@ -23,7 +24,7 @@ export function companions(options: KeeperOptions): Companions {
   const exposed = new Keeper(hostPorts(kernel, ports), options)
   return {
     ports,
-    guards: [new Keeper(antispoof(kernel), options)],
+    guards: [new Keeper(antispoof(kernel), options), new Keeper(isolation(kernel), options)],
     extras: [limits, exposed],
     // The setting that lets 127.0.0.1 be used is the bridge's as well.
     onBridge: [limits, exposed],

@@ -16,10 +16,15 @@ export interface Kept<Actual> {
   readonly observe: () => Promise<Actual>
   /** What turns all that is there into what these leases want; nothing where it is so. */
   readonly planAll: (leases: readonly Lease[], actual: Actual) => readonly Op[] | Promise<readonly Op[]>
-  /** What a lease adds to what stands; the cost is that of the lease. */
-  readonly planAdd: (lease: Lease) => readonly Op[] | Promise<readonly Op[]>
-  readonly planRemove: (lease: Lease) => readonly Op[] | Promise<readonly Op[]>
-  readonly differences: (lease: Lease, actual: Actual) => Iterable<string> | Promise<Iterable<string>>
+  /** What a lease adds to what stands, being one of `all`; the cost is that of the lease. */
+  readonly planAdd: (lease: Lease, all: readonly Lease[]) => readonly Op[] | Promise<readonly Op[]>
+  /** What goes with a lease, where `rest` stay. */
+  readonly planRemove: (lease: Lease, rest: readonly Lease[]) => readonly Op[] | Promise<readonly Op[]>
+  readonly differences: (
+    lease: Lease,
+    actual: Actual,
+    all: readonly Lease[],
+  ) => Iterable<string> | Promise<Iterable<string>>
 }
 
 /** A {@link Keeper}, whatever it keeps. */
@@ -48,6 +53,8 @@ export class Keeper<Actual> implements Keeping {
   readonly reconciler: Reconciler
   readonly #kept: Kept<Actual>
   readonly #options: KeeperOptions
+  /** Leases that go: they are among all that are attached until nothing is left of them. */
+  readonly #leaving = new WeakSet<Lease>()
   /** Ends when all that was asked so far is done. */
   #last: Promise<unknown> = Promise.resolve()
   #begun = false
@@ -69,13 +76,14 @@ export class Keeper<Actual> implements Keeping {
   }
 
   async add(lease: Lease): Promise<void> {
-    await this.#inTurn(async () => this.#apply(await this.#kept.planAdd(lease)))
+    await this.#inTurn(async () => this.#apply(await this.#kept.planAdd(lease, this.#staying())))
   }
 
   /** Where the table itself is missing, what is not there need not be taken away, and the rest is made again. */
   async remove(lease: Lease): Promise<void> {
+    this.#leaving.add(lease)
     try {
-      await this.#inTurn(async () => this.#apply(await this.#kept.planRemove(lease)))
+      await this.#inTurn(async () => this.#apply(await this.#kept.planRemove(lease, this.#staying())))
     } catch (error) {
       if (!(error instanceof NetloomError) || error.code !== 'not-found') throw error
       this.reconciler.trigger()
@@ -83,7 +91,7 @@ export class Keeper<Actual> implements Keeping {
   }
 
   async differences(lease: Lease): Promise<readonly string[]> {
-    return [...(await this.#kept.differences(lease, await this.#kept.observe()))]
+    return [...(await this.#kept.differences(lease, await this.#kept.observe(), this.#staying()))]
   }
 
   /** A table was changed by somebody else; undefined where it may be any. */
@@ -98,7 +106,11 @@ export class Keeper<Actual> implements Keeping {
   /** What is there is looked at first: whatever it has of a lease, the lease is among those that are looked at then. */
   async #sync(): Promise<void> {
     const actual = await this.#kept.observe()
-    await this.#apply(await this.#kept.planAll([...this.#options.leases()], actual))
+    await this.#apply(await this.#kept.planAll(this.#staying(), actual))
+  }
+
+  #staying(): Lease[] {
+    return [...this.#options.leases()].filter((lease) => !this.#leaving.has(lease))
   }
 
   async #apply(ops: readonly Op[]): Promise<void> {

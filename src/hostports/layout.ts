@@ -89,7 +89,7 @@ function translation(family: Family): Rule[] {
 }
 
 const masquerade = (family: Family): Rule => [
-  { kind: 'bit', field: flowStatus, bit: FLOW_STATUS.dnat },
+  { kind: 'bits', field: flowStatus, bits: FLOW_STATUS.dnat },
   ofFamily(family),
   { kind: 'lookup', fields: [sourceAddress(family), destinationAddress(family)], set: SETS[family.name].nearby.name },
   { kind: 'masquerade' },

@@ -12,6 +12,13 @@ import { type Bandwidth, readBandwidth } from './bandwidth.js'
 export const MODES = ['bridge', 'ptp', 'chained'] as const
 export type Mode = (typeof MODES)[number]
 
+/**
+ * Which containers of this node may open connections to one of a network: those of the same network, or none. Whoever
+ * may be reached by all has no policy.
+ */
+export const INGRESS_POLICIES = ['same-network', 'isolated'] as const
+export type IngressPolicy = (typeof INGRESS_POLICIES)[number]
+
 export interface LeasedAddress {
   /** Canonical. */
   readonly address: string
@@ -63,6 +70,7 @@ export interface Lease {
   readonly masquerade: boolean
   /** The container sends with these addresses or not at all. */
   readonly spoofCheck: boolean
+  readonly ingressPolicy?: IngressPolicy
   readonly ports: readonly PortMapping[]
   readonly bandwidth?: Bandwidth
   /** Other names that the container goes by in this network. */
@@ -126,6 +134,10 @@ export function parseLease(value: unknown): Lease {
     spoofCheck: root.field('spoofCheck').boolean(),
     ports: readList(root.field('ports'), readPortMapping),
     aliases: readList(root.field('aliases'), (place) => place.string()),
+    ...optional(
+      'ingressPolicy',
+      root.field('ingressPolicy').optional((place) => place.oneOf(INGRESS_POLICIES)),
+    ),
     ...optional('bandwidth', root.field('bandwidth').optional(readBandwidth)),
     ...optional(
       'ipam',

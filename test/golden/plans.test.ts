@@ -7,6 +7,7 @@ import { antispoofPlans } from './plans/antispoof.js'
 import { attachPlans } from './plans/attach.js'
 import { bandwidthPlans } from './plans/bandwidth.js'
 import { hostPortPlans } from './plans/hostports.js'
+import { isolationPlans } from './plans/isolation.js'
 import { masqueradePlans } from './plans/masquerade.js'
 import { proxyPlans } from './plans/proxy.js'
 import { routesPlans } from './plans/routes.js'
@@ -21,6 +22,7 @@ const PLANNERS: Readonly<Record<string, Planner>> = {
   attach: attachPlans,
   bandwidth: bandwidthPlans,
   hostports: hostPortPlans,
+  isolation: isolationPlans,
   masquerade: masqueradePlans,
   proxy: proxyPlans,
   routes: routesPlans,

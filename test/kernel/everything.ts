@@ -5,6 +5,7 @@ import { type TableFamily } from '../../src/codec/nft/constants.js'
 import { type Element } from '../../src/codec/nft/element.js'
 import { type SetSpec } from '../../src/codec/nft/set.js'
 import {
+  connectionState,
   destinationAddress,
   destinationPort,
   networkProtocol,
@@ -15,7 +16,7 @@ import {
   transportProtocol,
 } from '../../src/codec/nft/statement.js'
 import { type Table } from '../../src/codec/nft/table.js'
-import { TYPE } from '../../src/codec/nft/types.js'
+import { CONNECTION_STATE, TYPE } from '../../src/codec/nft/types.js'
 import { type NftOp } from '../../src/ops/op.js'
 import { LINK_SETS, linkRules } from '../support/link-rules.js'
 import { PORT_RULES, portSets } from '../support/port-rules.js'
@@ -188,6 +189,10 @@ function partOf(family: Family, both: boolean): Part {
     {
       chain: hook(named('forward'), 'filter', 'forward', -1),
       rules: [
+        [
+          { kind: 'bits', field: connectionState, bits: CONNECTION_STATE.established | CONNECTION_STATE.related },
+          verdict({ verdict: 'accept' }),
+        ],
         [
           { kind: 'match', field: transportProtocol, value: PROTOCOL.TCP },
           ...ofFamily,

@@ -77,7 +77,7 @@ t.test('a plan is applied to what is there: only what differs changes', async (t
     const { before, after } = planStructure(wanted, await observeRuleset(netfilter, ruleset.table))
     t.strictSame(
       [...before, ...after].map(({ kind }) => kind),
-      ['set.add', 'rules.flush', 'rule.add', 'rules.flush', 'set.flush', 'chain.delete', 'set.delete'],
+      ['set.add', 'rules.flush', 'rule.add', 'rule.add', 'rules.flush', 'set.flush', 'chain.delete', 'set.delete'],
     )
     await applier.apply([...before, ...after])
     t.equal(await missing(wanted), '')

@@ -57,7 +57,7 @@ async function used(t: TestContext): Promise<{ node: TestNode; before: string }>
   const before = everything()
   const node = await new TestNode(t, WORLD).start()
   for (const name of ['a', 'b']) node.createPod(name)
-  for (const name of ['a', 'b']) await node.cni('ADD', name)
+  for (const name of ['a', 'b']) await node.cni('ADD', name, { config: { ingressPolicy: 'isolated' } })
   await node.stop()
   return { node, before }
 }
@@ -73,6 +73,7 @@ t.test('everything of ours goes, everything of others stays', async (t) => {
   t.equal(everything(), before)
   t.match(out, /ip link delete dev netloom0/)
   t.match(out, /nft delete table ip6 netloom-services/)
+  t.match(out, /nft delete table inet netloom-isolation/)
   t.notOk(existsSync(node.stateDir), 'leases and their folder')
   t.notOk(existsSync(node.socket))
   t.notMatch(ip('-n', 'a', 'link'), /eth0/, 'pods have lost their network')

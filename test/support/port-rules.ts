@@ -98,7 +98,7 @@ export const PORT_RULES: Readonly<Record<string, readonly [chain: string, Rule]>
         [
           'p',
           [
-            { kind: 'bit', field: flowStatus, bit: FLOW_STATUS.dnat },
+            { kind: 'bits', field: flowStatus, bits: FLOW_STATUS.dnat },
             ofFamily(family),
             {
               kind: 'lookup',

@@ -28,8 +28,8 @@ export interface Field {
 
 export type Statement =
   | { readonly kind: 'match'; readonly field: Field; readonly value: Scalar; readonly negate?: boolean }
-  /** The field has this bit, whatever else it has. */
-  | { readonly kind: 'bit'; readonly field: Field; readonly bit: number }
+  /** The field has one of these bits, whatever else it has. */
+  | { readonly kind: 'bits'; readonly field: Field; readonly bits: number }
   | { readonly kind: 'within'; readonly field: Field; readonly network: Cidr }
   | { readonly kind: 'lookup'; readonly fields: readonly Field[]; readonly set: string; readonly negate?: boolean }
   | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string }
@@ -102,14 +102,21 @@ export const advertisedAddress: Field = payload(TYPE.nd_target.typeOf.text, TYPE
 export const inputLinkIndex: Field = meta('iif', TYPE.iface_index, META.IIF)
 
 /** enum nft_ct_keys; enum nft_fib_result and its flags. */
-const CT_STATUS = 2
+const CT = { STATE: 0, STATUS: 2 } as const
 const FIB = { ADDRTYPE: 3, DADDR: 2 } as const
+
+/** What conntrack makes of a packet: one of the bits of CONNECTION_STATE. */
+export const connectionState: Field = {
+  text: 'ct state',
+  type: TYPE.ct_state,
+  load: (dreg) => ({ name: 'ct', values: { dreg, key: CT.STATE } }),
+}
 
 /** What conntrack has done to the packet's flow. */
 export const flowStatus: Field = {
   text: 'ct status',
   type: TYPE.ct_status,
-  load: (dreg) => ({ name: 'ct', values: { dreg, key: CT_STATUS } }),
+  load: (dreg) => ({ name: 'ct', values: { dreg, key: CT.STATUS } }),
 }
 
 /** What kind of address the packet is for: one of the node, of somebody else, a broadcast, ... */
@@ -161,8 +168,8 @@ export function lower(statement: Statement): Expression[] {
   switch (statement.kind) {
     case 'match':
       return lowerMatch(statement)
-    case 'bit':
-      return lowerBit(statement)
+    case 'bits':
+      return lowerBits(statement)
     case 'within':
       return lowerWithin(statement)
     case 'lookup': {
@@ -187,10 +194,10 @@ const lowerMatch = ({ field, value, negate }: Extract<Statement, { kind: 'match'
   { name: 'cmp', values: { sreg: 1, op: negate === true ? CMP.NEQ : CMP.EQ, data: valueBytes(field.type, value) } },
 ]
 
-function lowerBit({ field, bit }: Extract<Statement, { kind: 'bit' }>): Expression[] {
+function lowerBits({ field, bits }: Extract<Statement, { kind: 'bits' }>): Expression[] {
   const { bytes } = field.type
   const zeros = new Uint8Array(bytes)
-  const mask = valueBytes(field.type, bit)
+  const mask = valueBytes(field.type, bits)
   return [
     field.load(1),
     { name: 'bitwise', values: { sreg: 1, dreg: 1, length: bytes, mask, xor: zeros } },
@@ -228,8 +235,8 @@ export function statementText(statement: Statement): string {
   switch (statement.kind) {
     case 'match':
       return `${statement.field.text} ${notText(statement)}${statement.field.type.text(statement.value)}`
-    case 'bit':
-      return `${statement.field.text} ${statement.field.type.text(statement.bit)}`
+    case 'bits':
+      return `${statement.field.text} ${statement.field.type.text(statement.bits)}`
     case 'within':
       return `${statement.field.text} ${formatCidr(statement.network)}`
     case 'lookup':

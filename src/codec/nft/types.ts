@@ -62,6 +62,8 @@ export const LINK_TYPE = { ether: 1 } as const
 /** Types of ICMPv6 packets that routers and neighbours send (RFC 4861), by nft's names. */
 export const ICMPV6_TYPE = { 'nd-router-advert': 134, 'nd-neighbor-advert': 136, 'nd-redirect': 137 } as const
 
+/** What a packet is to connection tracking (NF_CT_STATE_BIT of <linux/netfilter/nf_conntrack_common.h>), by nft's names. */
+export const CONNECTION_STATE = { established: 1 << 1, related: 1 << 2 } as const
 /** The loopback is the first link of every namespace. */
 export const LOOPBACK_INDEX = 1
 /** Bits of enum ip_conntrack_status of <linux/netfilter/nf_conntrack_common.h>. */
@@ -74,6 +76,13 @@ const expressionUserdata = (kind: number, numbers: readonly number[]): Uint8Arra
   const u32 = (value: number): number[] => [value & 0xff, (value >> 8) & 0xff, 0, 0]
   const own = numbers.flatMap((value, place) => [place, 4, ...u32(value)])
   return Uint8Array.of(0, 4, ...u32(kind), 1, own.length, ...own)
+}
+
+/** Names of the bits that are set, as nft lists them; a number where there are others. */
+function bitsText(value: Scalar): string {
+  const set = Object.entries(CONNECTION_STATE).filter(([, bit]) => (Number(value) & bit) !== 0)
+  const known = set.reduce((bits, [, bit]) => bits | bit, 0)
+  return known === value ? set.map(([name]) => name).join(',') : `0x${value.toString(16)}`
 }
 
 /** IFNAMSIZ of <linux/if.h>, the byte that ends it included. */
@@ -189,6 +198,16 @@ export const TYPE = {
   ether_type: enumeration({ name: 'ether_type', id: 10, bytes: 2, names: ETHER_TYPE }),
   iface_type: enumeration({ name: 'iface_type', id: 21, bytes: 2, order: 1, names: LINK_TYPE }),
   icmpv6_type: enumeration({ name: 'icmpv6_type', id: 29, bytes: 1, names: ICMPV6_TYPE }),
+  /** Bits of {@link CONNECTION_STATE}. */
+  ct_state: {
+    name: 'ct_state',
+    id: 26,
+    bytes: 4,
+    order: 1,
+    write: (writer, value) => writer.u32(fitting('ct_state', value, 0xffff_ffff)),
+    read: (bytes) => bytes.readUInt32LE(0),
+    text: bitsText,
+  },
   nf_proto: enumeration({ name: 'nf_proto', id: 2, bytes: 1, names: { ipv4: IPV4.nfproto, ipv6: IPV6.nfproto } }),
   iface_index: enumeration({ name: 'iface_index', id: 20, bytes: 4, order: 1, names: { '"lo"': LOOPBACK_INDEX } }),
   ct_status: enumeration({ name: 'ct_status', id: 28, bytes: 4, order: 1, names: FLOW_STATUS }),

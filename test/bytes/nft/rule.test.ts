@@ -3,6 +3,7 @@ import { IPV6 } from '../../../src/base/family.js'
 import { addRule, decodeRule, flushRules, FOREIGN_RULE, type Rule } from '../../../src/codec/nft/rule.js'
 import { ruleFingerprint, ruleText } from '../../../src/codec/nft/rule.js'
 import {
+  connectionState,
   destinationAddress,
   destinationPort,
   type Field,
@@ -13,11 +14,14 @@ import {
   transportProtocol,
 } from '../../../src/codec/nft/statement.js'
 import { type Table, tableText } from '../../../src/codec/nft/table.js'
+import { CONNECTION_STATE } from '../../../src/codec/nft/types.js'
 import { answers, captures, checkRequests, type Normal, type Row, type Tree } from './captured.js'
 import { PORT_RULES } from '../../support/port-rules.js'
 import { type Fixture, FIXTURES, LINK_TABLES } from './fixtures.js'
 import { PORT_TABLE, portRuleRows } from './port-rows.js'
 import { linkRules } from '../../support/link-rules.js'
+
+const ESTABLISHED_OR_RELATED = CONNECTION_STATE.established | CONNECTION_STATE.related
 
 /** Rules of the captures by their names, with the chain that they are in. */
 function rules({ family }: Fixture): Record<string, readonly [chain: string, Rule]> {
@@ -27,6 +31,7 @@ function rules({ family }: Fixture): Record<string, readonly [chain: string, Rul
   return {
     'match protocol': ['c', [{ kind: 'match', field: transportProtocol, value: PROTOCOL.TCP }]],
     'match port': ['c', [{ kind: 'match', field: destinationPort, value: 80 }]],
+    'match state': ['c', [{ kind: 'bits', field: connectionState, bits: ESTABLISHED_OR_RELATED }]],
     'look up address': ['c', [{ kind: 'lookup', fields: [destination], set: 'ips' }]],
     'look up pair': ['c', [{ kind: 'lookup', fields: [source, destination], set: 'pairs' }]],
     'look up intervals, negated': [

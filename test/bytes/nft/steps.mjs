@@ -69,6 +69,7 @@ const rules = ({ table, address, icmp }) => {
     prepare(`add chain ${table} f { type filter hook forward priority filter; policy accept; }`),
     rule('match protocol', 'meta l4proto tcp'),
     rule('match port', 'th dport 80'),
+    rule('match state', 'ct state established,related'),
     rule('look up address', `${address} daddr @ips`),
     rule('look up pair', `${address} saddr . ${address} daddr @pairs`),
     rule('look up intervals, negated', `${address} saddr @nets ${address} daddr != @nets`),

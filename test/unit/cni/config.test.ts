@@ -26,6 +26,7 @@ t.test('what goes without saying', async (t) => {
     mode: 'bridge',
     mtu: 'auto',
     spoofCheck: undefined,
+    ingressPolicy: undefined,
     masquerade: true,
     defaultRoute: undefined,
     routes: [],
@@ -47,6 +48,13 @@ t.test('addresses are ours to give unless another plugin is named', async (t) =>
 t.test('an MTU that is left out, 0 or "auto" follows the node, others are taken as they are', async (t) => {
   for (const mtu of [undefined, 0, 'auto']) t.equal(read({ mtu }).mtu, 'auto')
   for (const mtu of [1280, 9000, 65_535]) t.equal(read({ mtu }).mtu, mtu)
+})
+
+t.test('policies go by the names of the reference plugin, and by one that says what it means here', async (t) => {
+  const policies = ['open', 'same-bridge', 'same-network', 'isolated'].map(
+    (ingressPolicy) => read({ ingressPolicy }).ingressPolicy,
+  )
+  t.strictSame(policies, [undefined, 'same-network', 'same-network', 'isolated'])
 })
 
 t.test('the MAC address of the runtime goes before that of its user, and that before the author’s', async (t) => {
@@ -146,6 +154,8 @@ const REFUSED: Readonly<Record<string, readonly [fields: object, field: string]>
   'half an MTU': [{ mtu: 1400.5 }, 'mtu'],
   'a negative MTU': [{ mtu: -1 }, 'mtu'],
   'spoofCheck in words': [{ spoofCheck: 'no' }, 'spoofCheck'],
+  'an unknown policy': [{ ingressPolicy: 'closed' }, 'ingressPolicy'],
+  'a policy that is a word of objects': [{ ingressPolicy: 'toString' }, 'ingressPolicy'],
   'ipMasq in words': [{ ipMasq: 'yes' }, 'ipMasq'],
   'dns that is a list': [{ dns: [] }, 'dns'],
   'a nameserver that is a number': [{ dns: { nameservers: ['x'] } }, 'dns.nameservers[0]'],

@@ -52,11 +52,13 @@ t.test('what is kept of an interface of another plugin', async (t) => {
   const asked = request({
     runtimeConfig: { portMappings: [{ hostPort: 80, containerPort: 8080 }], aliases: ['www'] },
     spoofCheck: true,
+    ingressPolicy: 'isolated',
   })
   const found = { position: 1, mac: '02:00:00:00:00:08', mtu: 1400, hostInterface: 'veth7' }
   const lease = chainedLease(asked, readInterface(asked.config), { previous: PREVIOUS, found })
   t.match(lease, {
     mode: 'chained',
+    ingressPolicy: 'isolated',
     hostInterface: 'veth7',
     mac: found.mac,
     mtu: 1400,

@@ -5,6 +5,7 @@ import {
   advertisedAddress,
   arpSenderAddress,
   arpSenderMac,
+  connectionState,
   destinationAddress,
   destinationKind,
   destinationPort,
@@ -101,7 +102,12 @@ t.test("statements are told in nft's grammar", async (t) => {
       [{ kind: 'match', field: inputLinkType, value: 1 }, 'meta iiftype ether'],
       [{ kind: 'match', field: icmpv6Type, value: 137 }, 'icmpv6 type nd-redirect'],
     ],
-    bit: [[{ kind: 'bit', field: flowStatus, bit: FLOW_STATUS.dnat }, 'ct status dnat']],
+    bits: [
+      [{ kind: 'bits', field: flowStatus, bits: FLOW_STATUS.dnat }, 'ct status dnat'],
+      [{ kind: 'bits', field: connectionState, bits: 6 }, 'ct state established,related'],
+      [{ kind: 'bits', field: connectionState, bits: 2 }, 'ct state established'],
+      [{ kind: 'bits', field: connectionState, bits: 10 }, 'ct state 0xa'],
+    ],
     within: [
       [{ kind: 'within', field: destinationAddress(IPV4), network: parseCidr('127.0.0.0/8') }, 'ip daddr 127.0.0.0/8'],
     ],

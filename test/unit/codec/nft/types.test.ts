@@ -26,7 +26,7 @@ interface Case {
 }
 
 const { ipv4_addr, ipv6_addr, inet_proto, inet_service, numgen, ifname, ether_addr, nd_target } = TYPE
-const { ether_type, iface_type, icmpv6_type, nf_proto } = TYPE
+const { ether_type, iface_type, icmpv6_type, nf_proto, ct_state } = TYPE
 
 const CASES: Readonly<Record<string, Case>> = {
   'IPv4 address': { types: [ipv4_addr], values: ['10.0.0.255'], hex: '0a0000ff', text: '10.0.0.255' },
@@ -66,6 +66,8 @@ const CASES: Readonly<Record<string, Case>> = {
   'status of a flow': { types: [TYPE.ct_status], values: [0x20], hex: '20000000', text: 'dnat' },
   'kind of an address': { types: [TYPE.fib_addrtype], values: [2], hex: '02000000', text: 'local' },
   'type of an ICMPv6 packet': { types: [icmpv6_type], values: [134], hex: '86', text: 'nd-router-advert' },
+  'states of connections': { types: [ct_state], values: [6], hex: '06000000', text: 'established,related' },
+  'a state that netloom never asks for': { types: [ct_state], values: [8], hex: '08000000', text: '0x8' },
   family: { types: [nf_proto], values: [10], hex: '0a', text: 'ipv6' },
   'link, Ethernet address and address': {
     types: [ifname, ether_addr, ipv4_addr],
