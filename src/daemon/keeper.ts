@@ -50,6 +50,8 @@ export class Keeper<Actual> implements Keeping {
   readonly #options: KeeperOptions
   /** Ends when all that was asked so far is done. */
   #last: Promise<unknown> = Promise.resolve()
+  /** Leases that are still there, and of which nothing is to be kept any more: their links are being deleted. */
+  readonly #leaving = new WeakSet<Lease>()
   #begun = false
 
   constructor(kept: Kept<Actual>, options: KeeperOptions) {
@@ -69,16 +71,21 @@ export class Keeper<Actual> implements Keeping {
   }
 
   async add(lease: Lease): Promise<void> {
+    this.#leaving.delete(lease)
     await this.#inTurn(async () => this.#apply(await this.#kept.planAdd(lease)))
   }
 
-  /** Where the table itself is missing, what is not there need not be taken away, and the rest is made again. */
+  /**
+   * The kernel takes all of it away or nothing. Where a part is missing, after an {@link add} that failed say, or the
+   * table itself, what there is is looked at: the rest goes, and what was lost of others comes back.
+   */
   async remove(lease: Lease): Promise<void> {
+    this.#leaving.add(lease)
     try {
       await this.#inTurn(async () => this.#apply(await this.#kept.planRemove(lease)))
     } catch (error) {
       if (!(error instanceof NetloomError) || error.code !== 'not-found') throw error
-      this.reconciler.trigger()
+      await this.reconciler.now()
     }
   }
 
@@ -98,7 +105,8 @@ export class Keeper<Actual> implements Keeping {
   /** What is there is looked at first: whatever it has of a lease, the lease is among those that are looked at then. */
   async #sync(): Promise<void> {
     const actual = await this.#kept.observe()
-    await this.#apply(await this.#kept.planAll([...this.#options.leases()], actual))
+    const leases = [...this.#options.leases()].filter((lease) => !this.#leaving.has(lease))
+    await this.#apply(await this.#kept.planAll(leases, actual))
   }
 
   async #apply(ops: readonly Op[]): Promise<void> {
