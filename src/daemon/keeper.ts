@@ -76,17 +76,21 @@ export class Keeper<Actual> implements Keeping {
   }
 
   async add(lease: Lease): Promise<void> {
+    this.#leaving.delete(lease)
     await this.#inTurn(async () => this.#apply(await this.#kept.planAdd(lease, this.#staying())))
   }
 
-  /** Where the table itself is missing, what is not there need not be taken away, and the rest is made again. */
+  /**
+   * The kernel takes all of it away or nothing. Where a part is missing, after an {@link add} that failed say, or the
+   * table itself, what there is is looked at: the rest goes, and what was lost of others comes back.
+   */
   async remove(lease: Lease): Promise<void> {
     this.#leaving.add(lease)
     try {
       await this.#inTurn(async () => this.#apply(await this.#kept.planRemove(lease, this.#staying())))
     } catch (error) {
       if (!(error instanceof NetloomError) || error.code !== 'not-found') throw error
-      this.reconciler.trigger()
+      await this.reconciler.now()
     }
   }
 

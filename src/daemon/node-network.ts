@@ -68,6 +68,8 @@ export class NodeNetwork implements Ground {
   /** The same by their destinations. */
   #wanted: ReadonlyMap<string, PeerRoute> = new Map()
   #problems: readonly string[] = []
+  /** Bridge and masquerade are as the leases want them. */
+  #fitsLeases = false
 
   constructor(options: NodeNetworkOptions) {
     this.#options = options
@@ -94,10 +96,12 @@ export class NodeNetwork implements Ground {
     return this.#redirect
   }
 
+  /** A node that cannot be reached, of which the last run may have told as well, is no reason to fail. */
   async leasesChanged(): Promise<void> {
     await this.reconciler.now()
-    const { error } = this.reconciler
-    if (error !== undefined) throw new NetloomError('unavailable', `the node's network: ${error.message}`)
+    if (this.#fitsLeases) return
+    const why = this.reconciler.error?.message ?? this.#problems[0] ?? 'it is being stopped'
+    throw new NetloomError('unavailable', `the node's network: ${why}`)
   }
 
   get routes(): readonly PeerRoute[] {
@@ -188,6 +192,7 @@ export class NodeNetwork implements Ground {
   async #run(): Promise<void> {
     const { node, store, onSubnets } = this.#options
     const self = this.#self()
+    this.#fitsLeases = false
     if (self === undefined || self.podCIDRs.length === 0) {
       // What stands is left standing: an answer that is missing says nothing about the pods that run.
       this.#problems = [self === undefined ? `no Node object named ${node}` : `Node ${node} has no spec.podCIDRs yet`]
@@ -200,6 +205,7 @@ export class NodeNetwork implements Ground {
     await this.#reconcileBridge(self)
     onSubnets(self.podCIDRs)
     await this.#reconcileMasquerade(self, nodes)
+    this.#fitsLeases = true
     // Last, because a node that cannot be reached makes it fail: nothing else is to be left undone for that.
     await this.#reconcileRoutes(routes)
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -120,15 +120,16 @@ t.test('a method that the agent does not know is an error, and no more', async (
   await t.resolves(callAgent(at.socket, 'status'))
 })
 
-t.test('a damaged journal is refused with its path, untouched, and nothing is left listening', async (t) => {
+t.test('a damaged journal is put aside, untouched, and told of; the node goes on attaching', async (t) => {
   const at = folders(t)
   mkdirSync(at.state)
   writeFileSync(join(at.state, 'leases'), 'these are no records at all')
-  const { status, stderr } = runAgent(at)
-  t.equal(status, 1)
-  t.match(stderr, /netloom agent: .*state\/leases: record 0 at byte 0 is damaged\n$/)
-  t.equal(readFileSync(join(at.state, 'leases'), 'utf8'), 'these are no records at all')
-  await t.rejects(callAgent(at.socket, 'status'), { code: 'unavailable' })
+  await start(t, at)
+  const [aside, ...more] = readdirSync(at.state).filter((name) => name.includes('damaged'))
+  t.match(aside, /^leases\.damaged-\d+$/)
+  t.same(more, [])
+  t.equal(readFileSync(join(at.state, aside ?? ''), 'utf8'), 'these are no records at all')
+  t.match(await callAgent(at.socket, 'status'), { ready: true, problems: [/damaged in 1 places; .*leases\.damaged-/] })
 })
 
 t.test('a folder of objects that is not there ends the agent with its name', async (t) => {

@@ -175,6 +175,9 @@ t.test('one node that cannot be reached hurts no other: the rest of the network 
   node.createPod('pod-a')
   t.equal((await node.cni('ADD', 'pod-a')).exit, 0, 'pods are attached')
   await node.cni('DEL', 'pod-a')
+  const config = { ipam: { type: 'netloom', ranges: [[{ subnet: '10.88.0.0/24' }]] } }
+  t.equal((await node.cni('ADD', 'pod-a', { config })).exit, 0, 'also with addresses of further networks')
+  t.equal((await node.cni('DEL', 'pod-a', { config })).exit, 0, 'and released')
   node.source.put(nodeObject('node-0', ['10.244.9.0/24'], ['192.168.50.3']))
   await t.resolves(
     eventually(() => routes().includes('10.244.9.0/24 via 192.168.50.3') && node.status.problems.length === 0),

@@ -198,6 +198,10 @@ export interface CniFields {
   readonly ifname?: string
   readonly netns?: string
   readonly config?: object
+  /** CNI_ARGS. */
+  readonly args?: string
+  /** Where other plugins are. */
+  readonly path?: string
 }
 
 /** A node's agent with its folder, its source and its pods. */
@@ -257,9 +261,10 @@ export class TestNode {
 
   /** Calls the agent as the executable does. */
   async cni(command: string, containerId: string, fields: CniFields = {}): Promise<CniAnswer> {
-    const { ifname = 'eth0', netns = `/run/netns/${containerId}`, config = {} } = fields
+    const { ifname = 'eth0', netns = `/run/netns/${containerId}`, config = {}, ...environment } = fields
     const whole = { cniVersion: '1.1.0', name: 'pods', type: 'netloom', ...config }
-    const body = { method: 'cni', command, containerId, netns, ifname, config: Buffer.from(JSON.stringify(whole)) }
+    const call = { method: 'cni', command, containerId, netns, ifname, ...environment }
+    const body = { ...call, config: Buffer.from(JSON.stringify(whole)) }
     const { exit, output } = (await exchange(this.socket, body)) as { exit: number; output: string }
     return { exit, answer: output === '' ? undefined : (JSON.parse(output) as CniOutput) }
   }
