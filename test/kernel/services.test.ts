@@ -169,7 +169,8 @@ t.test('tables of others are neither read into ours nor touched', async (t) => {
   await node.stop()
   nft('delete', 'table', 'ip', 'netloom-services')
   nft('delete', 'table', 'ip6', 'netloom-services')
-  nft('delete', 'table', 'inet', 'netloom-masquerade')
+  for (const family of ['bridge', 'inet', 'arp']) nft('delete', 'table', family, 'netloom-antispoof')
+  for (const name of ['masquerade', 'hostports']) nft('delete', 'table', 'inet', `netloom-${name}`)
   t.equal(nft('list', 'ruleset'), before)
 })
 
