@@ -21,6 +21,8 @@ export class Reconciler {
   /** When the timer fires, by the monotonic clock. */
   #due = Infinity
   #running: Promise<void> | undefined
+  /** The run behind the one under way, which is asked for. */
+  #next: Promise<void> | undefined
   #again = false
   #failures = 0
   #error: { readonly message: string; readonly since: number } | undefined
@@ -42,9 +44,20 @@ export class Reconciler {
     else this.#schedule(this.#options.gatherMs)
   }
 
-  /** Runs now, or waits for the run that is under way and runs once more; answers when that has ended well or not. */
+  /**
+   * Runs now, or waits for the run that is under way and runs once more, which is one time for all that ask meanwhile;
+   * answers when that has ended well or not.
+   */
   async now(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
+    if (this.#running === undefined) return this.#begin()
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined
+      return this.#begin()
+    })
+    await this.#next
+  }
+
+  async #begin(): Promise<void> {
     if (this.#closed) return
     this.#unschedule()
     await this.#start()
