@@ -57,6 +57,8 @@ export interface TalkOptions {
 
 /** A dump that changes under our eyes is asked for again, up to this often. */
 const DUMP_ATTEMPTS = 10
+/** What changes under a dump are mostly our own transactions: after so many attempts they wait for it. */
+const DUMP_ATTEMPTS_AT_ONCE = 3
 const DEFAULT_TIMEOUT_MS = 30_000
 /** Of nlmsg_flags in struct nlmsghdr. */
 const FLAGS_OFFSET = 6
@@ -83,6 +85,8 @@ export class Talk {
   #inFlight = 0
   #sequence = 0
   #dumps: Promise<unknown> = Promise.resolve()
+  /** A dump that transactions wait for. */
+  #undisturbed: Promise<unknown> | undefined
   #closed = false
 
   constructor(open: OpenTransport, options: TalkOptions = {}) {
@@ -156,8 +160,14 @@ export class Talk {
 
   async #dumpAgain(request: Request): Promise<readonly Message[]> {
     for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
-      const answer = await this.#dumpOnce(request)
-      if (answer !== undefined) return answer
+      const dump = this.#dumpOnce(request)
+      if (attempt >= DUMP_ATTEMPTS_AT_ONCE) this.#undisturbed = dump.catch(() => undefined)
+      try {
+        const answer = await dump
+        if (answer !== undefined) return answer
+      } finally {
+        this.#undisturbed = undefined
+      }
     }
     throw new NetloomError('unavailable', `${request.operation}: changed during each of ${DUMP_ATTEMPTS} dumps`, {
       operation: request.operation,
@@ -182,6 +192,7 @@ export class Talk {
    */
   async transaction(begin: Request, requests: readonly Request[], end: Request): Promise<TransactionOutcome> {
     if (requests.length === 0) return { refusals: [], messages: [] }
+    while (this.#undisturbed !== undefined) await this.#undisturbed
     const all = [begin, ...requests, end]
     const first = this.#nextSequence(all.length)
     // Kernels before 6.11 do not acknowledge the end of a batch, so the last request in it asks for the answer. The

@@ -233,6 +233,26 @@ t.test('one dump runs at a time, requests between them', async (t) => {
 const BEGIN = request('begin transaction')
 const END = request('commit transaction')
 
+t.test('transactions wait for a dump that they keep from its end', async (t) => {
+  const { kernel, talk } = start()
+  const transactions: Promise<unknown>[] = []
+  const events: string[] = []
+  kernel.answer = (sent) => {
+    if (((sent[0]?.flags ?? 0) & FLAG.DUMP) === 0) {
+      events.push('transaction')
+      return [acknowledgement(sent.at(-2)?.sequence ?? -1)]
+    }
+    events.push('dump')
+    const attempt = events.filter((event) => event === 'dump').length
+    setImmediate(() => transactions.push(talk.transaction(BEGIN, requests(1), END)))
+    return [part(first(sent), attempt, attempt < 5 ? FLAG.DUMP_INTR : 0), done(first(sent))]
+  }
+  t.strictSame(values(await talk.dump(request('list'))), [5])
+  await sleep(5)
+  await Promise.all(transactions)
+  t.strictSame(events.join(' '), `${'dump transaction '.repeat(3)}dump dump transaction transaction`)
+})
+
 t.test('a transaction is one datagram, answered by the acknowledgement of its last request', async (t) => {
   const { kernel, talk } = start()
   kernel.answer = (sent) => [acknowledgement(sent[2]?.sequence ?? -1)]
