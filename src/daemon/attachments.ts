@@ -297,7 +297,11 @@ export class Attachments {
     const isStale = (lease: Lease): boolean =>
       lease.network === network && valid?.has(leaseKey(lease)) === false && !this.#busy.has(leaseKey(lease))
     const stale = [...pool.leases.values()].filter(isStale)
-    await Promise.all(stale.map((lease) => this.#exclusively(lease, () => this.#release(lease))))
+    // All of them, whatever becomes of one: who calls again is not to find others still under way.
+    const released = await Promise.allSettled(
+      stale.map((lease) => this.#exclusively(lease, () => this.#release(lease))),
+    )
+    for (const outcome of released) if (outcome.status === 'rejected') throw asError(outcome.reason)
     await delegation.gc(request)
     if (stale.length > 0) log.info({ network, released: stale.map(ownerText) }, 'garbage was collected')
   }
