@@ -24,6 +24,7 @@ import { chainedLease, common, leasedOf, macFor, resultDifferences, resultOf } f
 import { attachmentOf, type CniRequest } from '../cni/request.js'
 import { type CniResult, writeResult } from '../cni/result.js'
 import { leasedRoute, routesOf } from '../cni/routes.js'
+import { planSweep } from '../cni/sweep.js'
 import { type Journal } from '../ipam/journal-io.js'
 import { readIpam } from '../ipam/config.js'
 import { foundlingOf } from '../ipam/foundling.js'
@@ -37,7 +38,7 @@ import { type Delegation } from './delegation.js'
 import { type Companion, type Ground } from './ground.js'
 import { findFoundlings } from './foundlings.js'
 import { type Kernel } from './kernel.js'
-import { findBefore, observeAttachment } from './observation.js'
+import { findBefore, observeAttachment, observeOnBridge } from './observation.js'
 import { Reaper } from './reaper.js'
 
 export interface AttachmentsOptions {
@@ -324,7 +325,7 @@ export class Attachments {
 
   /**
    * Compares leases with links after a start: a crash may have come between the two. A lease without its link is
-   * given up; a link of ours without a lease is deleted.
+   * given up; a link of ours without a lease is deleted, and what the bridge knows of a container without one.
    */
   async recover(isOurs: (name: string) => boolean): Promise<void> {
     const { pool, log, kernel } = this.#options
@@ -334,7 +335,16 @@ export class Attachments {
     const lost = leases.filter(({ hostInterface }) => hostInterface !== '' && !present.has(hostInterface))
     const strays = [...present].filter((name) => isOurs(name) && !known.has(name))
     await Promise.all([...lost.map((lease) => this.#release(lease)), this.#deleteLinks(strays)])
+    await this.#sweepBridge()
     if (lost.length + strays.length > 0) log.warn({ leases: lost.length, links: strays.length }, 'remains were removed')
+  }
+
+  async #sweepBridge(): Promise<void> {
+    const { kernel, ground, pool } = this.#options
+    const { bridge } = ground
+    if (bridge === undefined) return
+    const found = await observeOnBridge(kernel.route, bridge)
+    await kernel.applier.apply(planSweep(pool.leases.values(), bridge, found), this.#known())
   }
 
   /** Brings attachments back whose link is no port of the bridge: it was made anew, or somebody took the link off. */

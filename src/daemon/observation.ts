@@ -1,11 +1,12 @@
 import { FAMILIES } from '../base/family.js'
 import { BRIDGE, POD_ROUTE_PROTOCOL } from '../base/names.js'
-import { type Surroundings } from '../cni/attach.js'
+import { type Bridge, type Surroundings } from '../cni/attach.js'
 import { type FoundAttachment } from '../cni/check.js'
 import { type FoundInterface, interfaceBefore } from '../cni/outcome.js'
 import { type CniRequest } from '../cni/request.js'
 import { type CniResult } from '../cni/result.js'
 import { CNI_CODE, CniFailure } from '../cni/error.js'
+import { type FoundOnBridge } from '../cni/sweep.js'
 import { observeAddresses, observeFilters, observeLink, observeNeighbours, observeRoutes } from '../kernel/observe.js'
 import { type Talk } from '../kernel/talk.js'
 import { type Lease } from '../model/lease.js'
@@ -40,13 +41,19 @@ async function observeNode(lease: Lease, { route, surroundings }: Sight): Promis
     device,
     addresses: await observeAddresses(route),
     routes: await allRoutes(route, { protocol: POD_ROUTE_PROTOCOL }),
-    neighbours:
-      device === undefined
-        ? []
-        : (await Promise.all(FAMILIES.map((family) => observeNeighbours(route, family, device)))).flat(),
+    neighbours: device === undefined ? [] : await allNeighbours(route, device),
     filters: link === undefined ? [] : await observeFilters(route, link.index),
   }
 }
+
+/** What the bridge knows of containers. */
+export const observeOnBridge = async (route: Talk, { index }: Bridge): Promise<FoundOnBridge> => ({
+  neighbours: await allNeighbours(route, index),
+  routes: await allRoutes(route, { protocol: POD_ROUTE_PROTOCOL }),
+})
+
+const allNeighbours = async (route: Talk, device: number) =>
+  (await Promise.all(FAMILIES.map((family) => observeNeighbours(route, family, device)))).flat()
 
 const allRoutes = async (route: Talk, filter: Parameters<typeof observeRoutes>[2]) =>
   (await Promise.all(FAMILIES.map((family) => observeRoutes(route, family, filter)))).flat()
