@@ -68,8 +68,9 @@ export class NodeNetwork implements Ground {
   /** The same by their destinations. */
   #wanted: ReadonlyMap<string, PeerRoute> = new Map()
   #problems: readonly string[] = []
-  /** Bridge and masquerade are as the leases want them. */
-  #fitsLeases = false
+  /** Runs that have begun, and the last of them that made bridge and masquerade as the leases want them. */
+  #runs = 0
+  #fitted = 0
 
   constructor(options: NodeNetworkOptions) {
     this.#options = options
@@ -98,8 +99,10 @@ export class NodeNetwork implements Ground {
 
   /** A node that cannot be reached, of which the last run may have told as well, is no reason to fail. */
   async leasesChanged(): Promise<void> {
+    const before = this.#runs
     await this.reconciler.now()
-    if (this.#fitsLeases) return
+    // The next run may be under way by now: what counts is that one has come to its end that began since.
+    if (this.#fitted > before) return
     const why = this.reconciler.error?.message ?? this.#problems[0] ?? 'it is being stopped'
     throw new NetloomError('unavailable', `the node's network: ${why}`)
   }
@@ -192,7 +195,7 @@ export class NodeNetwork implements Ground {
   async #run(): Promise<void> {
     const { node, store, onSubnets } = this.#options
     const self = this.#self()
-    this.#fitsLeases = false
+    const run = ++this.#runs
     if (self === undefined || self.podCIDRs.length === 0) {
       // What stands is left standing: an answer that is missing says nothing about the pods that run.
       this.#problems = [self === undefined ? `no Node object named ${node}` : `Node ${node} has no spec.podCIDRs yet`]
@@ -205,7 +208,7 @@ export class NodeNetwork implements Ground {
     await this.#reconcileBridge(self)
     onSubnets(self.podCIDRs)
     await this.#reconcileMasquerade(self, nodes)
-    this.#fitsLeases = true
+    this.#fitted = run
     // Last, because a node that cannot be reached makes it fail: nothing else is to be left undone for that.
     await this.#reconcileRoutes(routes)
   }
