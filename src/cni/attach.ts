@@ -215,7 +215,9 @@ export function planPodSide(lease: Lease, sysctls: ReadonlyMap<string, string> =
       const family = familyOrThrow(address)
       return { kind: 'address.add', address: { family, address, prefix: family.bits, device, noDad: family === IPV6 } }
     }),
-    { kind: 'link.set', name: device, changes: { up: true, ...linkLocal(lease) } },
+    // Not with the next: what is up already announces nothing, and has its link-local address.
+    { kind: 'link.set', name: device, changes: { arpNotify: true, ...linkLocal(lease) } },
+    { kind: 'link.set', name: device, changes: { up: true } },
     ...lease.routes.map(({ destination, ...route }): Op => ({
       kind: 'route.replace',
       route: { ...route, destination: parseCidr(destination), device, protocol: RTPROT.STATIC },
@@ -236,14 +238,12 @@ const linkLocal = (lease: Lease): { addrGenMode?: number } =>
   hasIpv6(lease) ? { addrGenMode: ADDR_GEN_MODE.EUI64 } : {}
 
 /** Some runtimes make namespaces with IPv6 turned off; and a router that advertises itself in a pod is an attacker. */
-const podSysctls = (lease: Lease): Op[] => [
-  { kind: 'sysctl.set', path: `net/ipv4/conf/${lease.ifname}/arp_notify`, value: '1' },
-  ...ipv6(lease, [
+const podSysctls = (lease: Lease): Op[] =>
+  ipv6(lease, [
     { kind: 'sysctl.set', path: `net/ipv6/conf/${lease.ifname}/disable_ipv6`, value: '0' },
     { kind: 'sysctl.set', path: `net/ipv6/conf/${lease.ifname}/accept_ra`, value: '0' },
     { kind: 'sysctl.set', path: `net/ipv6/conf/${lease.ifname}/ndisc_notify`, value: '1' },
-  ]),
-]
+  ])
 
 const hasIpv6 = ({ addresses }: Lease): boolean => addresses.some(({ address }) => familyOrThrow(address) === IPV6)
 const ipv6 = (lease: Lease, ops: Op[]): Op[] => (hasIpv6(lease) ? ops : [])

@@ -53,14 +53,18 @@ const actualFor = (lease: Lease, seen: BandwidthSeen): BandwidthActual => ({
 const withoutLinks = (ops: readonly Op[]): Op[] => ops.filter(({ kind }) => kind !== 'link.delete')
 
 /**
- * What a plan for one lease has to know. Where there are filters there is a place for them, so that the links and queues
- * of all the node's containers, which would have to be listed to find it, are looked at for the first of them only.
+ * What a plan for one lease has to know; never the links of all the node's containers. Where there are filters there is
+ * a place for them, so that the queues, which can only be listed all together, are looked at for the first of them only.
  */
 async function seeAround(route: Kernel['route'], lease: Lease): Promise<BandwidthActual> {
-  const { device, shared } = desiredOf(lease).caught
-  const bridge = shared ? await observeLink(route, device) : undefined
-  const filters = bridge === undefined ? [] : await observeFilters(route, bridge.index)
-  return filters.length === 0 ? observeTraffic(route, device) : { links: new Map(), qdiscs: [], filters }
+  const { device } = desiredOf(lease).caught
+  if (lease.mode === 'chained') return observeTraffic(route, device)
+  const bridge = lease.mode === 'bridge' ? await observeLink(route, device) : undefined
+  // A link of the container's own was made just now.
+  if (bridge === undefined) return { links: new Map(), qdiscs: [], filters: [] }
+  const filters = await observeFilters(route, bridge.index)
+  const qdiscs = filters.length === 0 ? await observeQdiscs(route) : []
+  return { links: new Map([[device, bridge]]), qdiscs, filters }
 }
 
 async function see(route: Kernel['route']): Promise<BandwidthSeen> {

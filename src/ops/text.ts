@@ -100,6 +100,17 @@ const linkChangesText = (changes: LinkChanges): string =>
     changes.addrGenMode === undefined ? undefined : option('addrgenmode', ADDR_GEN_MODES[changes.addrGenMode]),
   )
 
+/** `ip` does not know what the kernel takes for the settings of a family. */
+function linkSetText(name: string, { arpNotify, ...changes }: LinkChanges): string {
+  const text = linkChangesText(changes)
+  return [
+    ...(text === '' && arpNotify !== undefined ? [] : [`ip link set dev ${name} ${text}`]),
+    ...(arpNotify === undefined
+      ? []
+      : [`sysctl -w ${sysctlText(`net/ipv4/conf/${name}/arp_notify`)}=${Number(arpNotify)}`]),
+  ].join(' && ')
+}
+
 const portText = (port: BridgePort): string =>
   words(
     option('isolated', onOff(port.isolated)),
@@ -208,7 +219,7 @@ const redirectText = ({ handle, ...op }: Omit<OpOf<'filter.add'>, 'kind'>): stri
 
 const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'link.add': ({ link }) => linkText(link),
-  'link.set': ({ name, changes }) => `ip link set dev ${name} ${linkChangesText(changes)}`,
+  'link.set': ({ name, changes }) => linkSetText(name, changes),
   'link.delete': ({ name }) => `ip link delete dev ${name}`,
   'port.set': ({ name, port }) => `bridge link set dev ${name} ${portText(port)}`,
   'address.add': (op) => addressText('replace', op),

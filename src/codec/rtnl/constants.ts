@@ -65,6 +65,12 @@ export const IFLA = {
 /** IFLA_LINKINFO: <linux/if_link.h>. */
 export const IFLA_INFO = { KIND: 1, DATA: 2, SLAVE_KIND: 4, SLAVE_DATA: 5 } as const
 
+/** IFLA_AF_SPEC for AF_INET: <linux/if_link.h>. */
+export const IFLA_INET = { CONF: 1 } as const
+
+/** IFLA_INET_CONF: the sysctls of net.ipv4.conf by number, <linux/ip.h>. */
+export const IPV4_DEVCONF = { ARP_NOTIFY: 22 } as const
+
 /** IFLA_AF_SPEC for AF_INET6: <linux/if_link.h>. */
 export const IFLA_INET6 = { ADDR_GEN_MODE: 8 } as const
 

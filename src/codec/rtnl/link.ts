@@ -2,7 +2,18 @@ import { invalid } from '../../base/errors.js'
 import { Attributes } from '../attr.js'
 import { type Request } from '../request.js'
 import { FLAG, type Writer } from '../wire.js'
-import { AF, IFF, IFLA, IFLA_INET6, IFLA_INFO, RTEXT_FILTER, RTM, VETH_INFO } from './constants.js'
+import {
+  AF,
+  IFF,
+  IFLA,
+  IFLA_INET,
+  IFLA_INET6,
+  IFLA_INFO,
+  IPV4_DEVCONF,
+  RTEXT_FILTER,
+  RTM,
+  VETH_INFO,
+} from './constants.js'
 import { checkInteger, type Fields, LINK_NAME, MAC, TEXT, U32, U8, writeFields } from './fields.js'
 import {
   type BridgeOptions,
@@ -107,8 +118,10 @@ export interface LinkChanges {
   readonly netnsFd?: number | undefined
   /** Text for people; an empty one takes it away. */
   readonly alias?: string | undefined
-  /** ADDR_GEN_MODE: how link-local IPv6 addresses are made. */
+  /** ADDR_GEN_MODE: how link-local IPv6 addresses are made. The kernel sets `up` first, if both are in one request. */
   readonly addrGenMode?: number | undefined
+  /** It announces its IPv4 addresses when it comes up: sysctl `arp_notify`. The same goes for its order. */
+  readonly arpNotify?: boolean | undefined
 }
 
 type LinkAttributes = Omit<NewLink, 'name' | 'up'> & Pick<LinkChanges, 'name' | 'master' | 'alias'>
@@ -218,15 +231,20 @@ export function setLink(target: LinkTarget, changes: LinkChanges): Request {
   return buildRequest({ type: RTM.NEWLINK, flags: 0, operation: `change link ${targetText(target)}` }, (writer) => {
     writeTarget(writer, target, changes.up)
     writeFields(writer, LINK, changes)
-    if (changes.addrGenMode !== undefined) writeAddrGenMode(writer, changes.addrGenMode)
+    if (changes.addrGenMode !== undefined || changes.arpNotify !== undefined) writeFamilies(writer, changes)
   })
 }
 
 /** IFLA_AF_SPEC holds one nest per address family, and that the settings of the family. */
-function writeAddrGenMode(writer: Writer, mode: number): void {
-  nest(writer, IFLA.AF_SPEC, () =>
-    nest(writer, AF.INET6, () => U8.write(writer, IFLA_INET6.ADDR_GEN_MODE, mode, 'addrGenMode')),
-  )
+function writeFamilies(writer: Writer, { addrGenMode, arpNotify }: LinkChanges): void {
+  nest(writer, IFLA.AF_SPEC, () => {
+    if (arpNotify !== undefined)
+      nest(writer, AF.INET, () =>
+        nest(writer, IFLA_INET.CONF, () => U32.write(writer, IPV4_DEVCONF.ARP_NOTIFY, Number(arpNotify), 'arpNotify')),
+      )
+    if (addrGenMode !== undefined)
+      nest(writer, AF.INET6, () => U8.write(writer, IFLA_INET6.ADDR_GEN_MODE, addrGenMode, 'addrGenMode'))
+  })
 }
 
 /**

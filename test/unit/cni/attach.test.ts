@@ -118,9 +118,10 @@ t.test(
     const order = kinds(planPodSide(LEASE))
     t.ok(order.lastIndexOf('sysctl.set') < order.indexOf('address.add'), 'IPv6 is on before it gets an address')
     t.ok(order.lastIndexOf('address.add') < order.indexOf('link.set'))
-    t.ok(order.indexOf('link.set') < order.indexOf('route.replace'))
+    t.ok(order.lastIndexOf('link.set') < order.indexOf('route.replace'))
+    const changes = planPodSide(LEASE).flatMap((op) => (op.kind === 'link.set' ? [op.changes] : []))
+    t.strictSame(changes, [{ arpNotify: true, addrGenMode: 0 }, { up: true }], 'the kernel would set up first')
     const announced = planPodSide(LEASE).flatMap((op) => (op.kind === 'sysctl.set' ? [op.path] : []))
-    t.ok(announced.includes('net/ipv4/conf/eth0/arp_notify'))
     t.ok(announced.includes('net/ipv6/conf/eth0/ndisc_notify'))
   },
 )

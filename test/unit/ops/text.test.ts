@@ -94,6 +94,11 @@ const TABLE: { readonly [K in Op['kind']]: readonly (readonly [Fields<K>, string
       `ip link set dev v0 down nomaster netns /proc/self/fd/9 alias 'pod'\\''s' addrgenmode none`,
     ],
     [{ name: 'v0', changes: { name: 'v1' } }, 'ip link set dev v0 name v1'],
+    [{ name: 'v0.1', changes: { arpNotify: true } }, 'sysctl -w net.ipv4.conf.v0/1.arp_notify=1'],
+    [
+      { name: 'v0', changes: { arpNotify: false, addrGenMode: ADDR_GEN_MODE.EUI64 } },
+      'ip link set dev v0 addrgenmode eui64 && sysctl -w net.ipv4.conf.v0.arp_notify=0',
+    ],
   ],
   'link.delete': [[{ name: 'v0' }, 'ip link delete dev v0']],
   'port.set': [

@@ -1,7 +1,17 @@
 import t from 'tap'
 import { Attributes } from '../../../../src/codec/attr.js'
 import { type Request } from '../../../../src/codec/request.js'
-import { IFF, IFLA, IFLA_INFO, RTM } from '../../../../src/codec/rtnl/constants.js'
+import {
+  ADDR_GEN_MODE,
+  AF,
+  IFF,
+  IFLA,
+  IFLA_INET,
+  IFLA_INET6,
+  IFLA_INFO,
+  IPV4_DEVCONF,
+  RTM,
+} from '../../../../src/codec/rtnl/constants.js'
 import {
   addLink,
   decodeLink,
@@ -132,4 +142,16 @@ t.test('a message that is cut off is refused', async (t) => {
   t.throws(() => decodeLink(whole.subarray(0, 15)), { code: 'invalid' })
   t.throws(() => decodeLink(whole.subarray(0, 21)), { code: 'invalid' })
   t.throws(() => decodePortChange(whole.subarray(0, 15)), { code: 'invalid' })
+})
+
+t.test('settings of the families stand in a nest for each', async (t) => {
+  const families = attributesOf(setLink({ name: 'v0' }, { arpNotify: true, addrGenMode: ADDR_GEN_MODE.EUI64 })).nested(
+    IFLA.AF_SPEC,
+  )
+  t.equal(families?.nested(AF.INET)?.nested(IFLA_INET.CONF)?.u32(IPV4_DEVCONF.ARP_NOTIFY), 1)
+  t.equal(families?.nested(AF.INET6)?.u8(IFLA_INET6.ADDR_GEN_MODE), ADDR_GEN_MODE.EUI64)
+  const quiet = attributesOf(setLink({ name: 'v0' }, { arpNotify: false })).nested(IFLA.AF_SPEC)
+  t.equal(quiet?.nested(AF.INET)?.nested(IFLA_INET.CONF)?.u32(IPV4_DEVCONF.ARP_NOTIFY), 0)
+  t.notOk(quiet?.has(AF.INET6))
+  t.notOk(attributesOf(setLink({ name: 'v0' }, { up: true })).has(IFLA.AF_SPEC))
 })
