@@ -4,14 +4,13 @@ import { BRIDGE } from '../base/names.js'
 import { type Bridge } from '../cni/attach.js'
 import { type FurtherNetworks, furtherNetworks } from '../cni/networks.js'
 import { type Link } from '../codec/rtnl/link.js'
-import { observeAddresses, observeLink, observeRoutes, observeSysctls } from '../kernel/observe.js'
-import { planMasquerade } from '../masquerade/plan.js'
+import { observeAddresses, observeLink, observeRoutes, observeSysctls, observeTable } from '../kernel/observe.js'
+import { MASQUERADE_RULESET, planMasquerade } from '../masquerade/plan.js'
 import { type Lease, macOf } from '../model/lease.js'
 import { FORWARDING_SYSCTLS, planBridge, planForwarding, watchedSysctls } from '../routes/bridge.js'
 import { RT_TABLE } from '../codec/rtnl/constants.js'
 import { type Ground } from './ground.js'
 import { type Kernel } from './kernel.js'
-import { observeMasquerade } from './masquerade.js'
 import { callsIptables } from './node-network.js'
 
 /** MTU of Ethernet, where there is no way out to follow. */
@@ -84,7 +83,7 @@ export class BareNode implements Ground {
     await this.#reconcileBridge(networks)
     const desired = { sources: networks.masqueraded, exceptions: networks.networks }
     const { applier, netfilter } = this.#kernel
-    await applier.apply(planMasquerade(desired, await observeMasquerade(netfilter)))
+    await applier.apply(planMasquerade(desired, await observeTable(netfilter, MASQUERADE_RULESET)))
   }
 
   async #reconcileBridge({ gateways, networks }: FurtherNetworks): Promise<void> {

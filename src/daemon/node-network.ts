@@ -11,9 +11,9 @@ import { type Address } from '../codec/rtnl/address.js'
 import { type Link } from '../codec/rtnl/link.js'
 import { type Route } from '../codec/rtnl/route.js'
 import { type NetworkEvent } from '../kernel/monitor.js'
-import { observeAddresses, observeLink, observeRoutes, observeSysctls } from '../kernel/observe.js'
+import { observeAddresses, observeLink, observeRoutes, observeSysctls, observeTable } from '../kernel/observe.js'
 import { type Change, type ReadonlyStore } from '../kube/store.js'
-import { MASQUERADE, planMasquerade } from '../masquerade/plan.js'
+import { MASQUERADE, MASQUERADE_RULESET, planMasquerade } from '../masquerade/plan.js'
 import { type Lease } from '../model/lease.js'
 import { type Node } from '../model/node.js'
 import { gatewayMac } from '../model/podnetwork.js'
@@ -21,7 +21,6 @@ import { planBridge, watchedSysctls } from '../routes/bridge.js'
 import { desiredRoutes, type PeerRoute, planPeerRoutes } from '../routes/peers.js'
 import { type Ground } from './ground.js'
 import { type Kernel } from './kernel.js'
-import { observeMasquerade } from './masquerade.js'
 import { Reconciler } from './reconciler.js'
 
 export interface NodeNetworkOptions {
@@ -271,7 +270,7 @@ export class NodeNetwork implements Ground {
     const { masqueraded, networks } = furtherNetworks(this.#options.leases(), self.podCIDRs)
     const sources = [...self.podCIDRs, ...masqueraded]
     const exceptions = [...nodes.flatMap(({ podCIDRs }) => podCIDRs), ...networks, ...masqueradeExceptions]
-    const ops = planMasquerade({ sources, exceptions }, await observeMasquerade(kernel.netfilter))
+    const ops = planMasquerade({ sources, exceptions }, await observeTable(kernel.netfilter, MASQUERADE_RULESET))
     await kernel.applier.apply(ops)
   }
 }

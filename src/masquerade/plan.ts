@@ -50,7 +50,8 @@ const rule = ({ family, sources, exceptions }: (typeof MASQUERADE_SETS)[number])
   { kind: 'masquerade' },
 ]
 
-const RULESET: Ruleset = {
+/** Everything but elements. */
+export const MASQUERADE_RULESET: Ruleset = {
   table: MASQUERADE,
   sets: MASQUERADE_SETS.flatMap(({ sources, exceptions }) => [sources, exceptions]),
   chains: [
@@ -63,7 +64,7 @@ const RULESET: Ruleset = {
 
 /** One transaction that makes the table as wanted; nothing where it is so. */
 export function planMasquerade(desired: MasqueradeDesired, actual: MasqueradeActual | undefined): NftOp[] {
-  const { rebuild, before, after } = planStructure(RULESET, actual?.structure)
+  const { rebuild, before, after } = planStructure(MASQUERADE_RULESET, actual?.structure)
   const present = rebuild ? undefined : actual?.elements
   const elements = MASQUERADE_SETS.flatMap(({ family, sources, exceptions }) => [
     ...planSet(sources, intervalsOf(family, desired.sources), present?.get(sources.name)),
