@@ -3,6 +3,8 @@ export type ErrorCode =
   | 'invalid' // input that is malformed or out of range; `field` names the place
   | 'not-found'
   | 'exists' // asked to create what is there already, or to take what another holds
+  | 'conflict' // somebody else changed it in between: read it again, then try again
+  | 'denied' // not allowed, or not known who asks
   | 'exhausted' // a pool or table is full
   | 'kernel' // a netlink request or system call was refused; `errno` says how
   | 'io' // a file or socket failed

@@ -92,3 +92,9 @@ export const DEFAULT_SOCKET = '/run/netloom/agent.sock'
  * the agent and goes with the boot, as the namespaces do.
  */
 export const DEFAULT_STATE_DIR = '/run/netloom/state'
+
+/** What netloom leaves at objects of the Kubernetes API: prefix of its labels and annotations. */
+export const API_PREFIX = 'netloom.dev'
+
+/** Who made an object (`app.kubernetes.io/managed-by`), field manager of its writes, and source of its Events. */
+export const API_MANAGER = 'netloom'

@@ -1,0 +1,24 @@
+/** One call of the Kubernetes API. */
+export interface ApiRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** From the root, segments escaped: `/api/v1/nodes/node-1`. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
+  /** Sent as JSON. */
+  readonly body?: unknown
+  /** What a PATCH is: a JSON merge patch (RFC 7386) unless given, a JSON patch (RFC 6902), a strategic merge patch. */
+  readonly patch?: 'merge' | 'json' | 'strategic'
+  /** Milliseconds for all of it, the answer included. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
+/** Calls a Kubernetes API server as the agent. */
+export interface ApiClient {
+  /**
+   * Answers the object that the server answered with. One call is one request: whoever may ask twice does so by itself.
+   * @throws NetloomError `not-found` (404), `exists` (409 AlreadyExists), `conflict` (409 Conflict), `denied` (401,
+   * 403), `invalid` (400, 422, with the field), `unavailable` (429, 5xx, no connection, no answer in time)
+   */
+  call(request: ApiRequest): Promise<unknown>
+}
