@@ -72,6 +72,8 @@ const CODES: Readonly<Record<ErrorCode, CniCode>> = {
   invalid: CNI_CODE.INVALID_CONFIG,
   'not-found': CNI_CODE.KERNEL,
   exists: CNI_CODE.EXISTS,
+  conflict: CNI_CODE.TRY_AGAIN,
+  denied: CNI_CODE.IO,
   exhausted: CNI_CODE.EXHAUSTED,
   kernel: CNI_CODE.KERNEL,
   io: CNI_CODE.IO,

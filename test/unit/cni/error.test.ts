@@ -6,6 +6,8 @@ const CODES: Readonly<Record<ErrorCode, CniCode>> = {
   invalid: 7,
   'not-found': 100,
   exists: 101,
+  conflict: 11,
+  denied: 5,
   exhausted: 102,
   kernel: 100,
   io: 5,
