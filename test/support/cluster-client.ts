@@ -34,7 +34,10 @@ export interface KubeObject extends ObjectReference {
 }
 
 /** What is written: a reference and all else. */
-export type KubeInput = ObjectReference & Readonly<Record<string, unknown>>
+export interface KubeInput extends ObjectReference {
+  readonly metadata: ObjectReference['metadata'] & Readonly<Record<string, unknown>>
+  readonly [field: string]: unknown
+}
 
 export interface ServerAddress {
   readonly address: string
