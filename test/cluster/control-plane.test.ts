@@ -3,8 +3,12 @@ import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import t from 'tap'
+import { layOut, SEGMENT_HOST } from '../../src/cli/demo/layout.js'
+import { Place } from '../../src/cli/demo/place.js'
+import { raiseSegment } from '../../src/cli/demo/segment.js'
+import { createNamespace, deleteNamespace } from '../../src/kernel/netns.js'
 import { ControlPlane, withoutControlPlane } from '../support/control-plane.js'
-import { type KubeObject, settled } from '../support/cluster-client.js'
+import { ClusterClient, type KubeObject, settled } from '../support/cluster-client.js'
 
 const configMap = (name: string, fields: object = {}) => ({
   apiVersion: 'v1',
@@ -197,6 +201,38 @@ t.test('a control plane', { skip: withoutControlPlane() }, async (t) => {
       plane.resume()
       t.match(await plane.admin.call(LIST_NODES), { kind: 'NodeList' })
     })
+  })
+
+  t.test('nodes of a segment reach it at the address of the host, in both families', async (t) => {
+    const places = await raiseSegment(layOut(1))
+    const addresses = SEGMENT_HOST.map(({ address }) => address)
+    const plane = await ControlPlane.start({ addresses, controllers: [] })
+    t.teardown(async () => {
+      await plane.stop()
+      for (const place of places) place.close()
+    })
+    for (const address of addresses) {
+      const { port, ca } = plane
+      const client = new ClusterClient({ address, port, ca, place: places[0] })
+      t.teardown(() => client.close())
+      t.match(await client.text('/readyz'), { status: 200, text: 'ok' }, address)
+    }
+    const kubernetes = { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: { name: 'kubernetes' } }
+    t.match(await settled(() => plane.admin.find(kubernetes), Boolean), { endpoints: [{ addresses: [addresses[0]] }] })
+  })
+
+  t.test('it runs in another namespace where it is told to', async (t) => {
+    const place = new Place(createNamespace('server'))
+    const plane = await ControlPlane.start({ place, controllers: ['serviceaccount-controller'] })
+    t.teardown(async () => {
+      await plane.stop()
+      place.close()
+      deleteNamespace('server')
+    })
+    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } }
+    t.match(await settled(() => plane.admin.find(account), Boolean), account)
+    const here = new ClusterClient({ address: '127.0.0.1', port: plane.port, ca: plane.ca })
+    await t.rejects(here.text('/readyz'), { code: 'unavailable' })
   })
 
   t.test('without controllers it does nothing by itself', async (t) => {
