@@ -195,6 +195,15 @@ t.test('a control plane', { skip: withoutControlPlane() }, async (t) => {
       t.match(await plane.get(configMap('kept')), { data: { a: '1' } })
     })
 
+    t.test('after a restart it does not remember how it was before', async (t) => {
+      const [{ metadata }] = (await plane.apply(configMap('kept', { data: { a: '1' } }))) as [KubeObject]
+      await plane.apply(configMap('kept', { data: { a: '2' } }))
+      const watch = `/api/v1/configmaps?watch=1&timeoutSeconds=1&resourceVersion=${metadata.resourceVersion}`
+      t.match((await plane.admin.text(watch)).text, /^{"type":"MODIFIED"/)
+      await plane.restart()
+      t.match((await plane.admin.text(watch)).text, /"code":410/)
+    })
+
     t.test('an API server that hangs answers no more until it goes on', async (t) => {
       plane.suspend()
       await t.rejects(plane.admin.call({ ...LIST_NODES, timeoutMs: 1000 }), { code: 'unavailable' })

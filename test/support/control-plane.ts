@@ -226,7 +226,10 @@ export class ControlPlane {
     await this.#components.get('kube-apiserver')?.kill()
   }
 
-  /** Starts the API server again where it was, with what it knew. */
+  /**
+   * Starts the API server again where it was, with the objects that it had. Of changes before that it knows nothing: who
+   * wants to watch from an older version on is told 410 Gone.
+   */
   async restart(): Promise<void> {
     await this.kill()
     await this.#startServer()
