@@ -244,6 +244,11 @@ export class ControlPlane {
     this.#components.get('kube-apiserver')?.resume()
   }
 
+  /** Where etcd listens, for who writes past the API server. */
+  get etcdSocket(): string {
+    return join(this.directory, new URL(ETCD_CLIENTS).host)
+  }
+
   /** The process of a program, for who measures it. */
   pid(name: ProgramName): number | undefined {
     return this.#components.get(name)?.pid
