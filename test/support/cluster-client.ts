@@ -287,7 +287,8 @@ function statusOf(text: string): { reason?: string; message: string } {
   }
 }
 
-function ignoreAbsence(error: unknown): undefined {
+/** For what may be gone, or not there yet. */
+export function ignoreAbsence(error: unknown): undefined {
   if (error instanceof NetloomError && error.code === 'not-found') return undefined
   throw error
 }

@@ -4,7 +4,7 @@ import { Agent, type IncomingMessage, request } from 'node:http'
 import { NetloomError } from '../../src/base/errors.js'
 import { IPV4 } from '../../src/base/family.js'
 import { bigIntToIp, ipToBigInt } from '../../src/base/ip.js'
-import { type KubeInput, type KubeObject, settled } from './cluster-client.js'
+import { ignoreAbsence, type KubeInput, type KubeObject, settled } from './cluster-client.js'
 import { type ControlPlane } from './control-plane.js'
 
 /**
@@ -84,27 +84,33 @@ export async function fill(plane: ControlPlane, load: Load, { progress, signal }
   signal?.throwIfAborted()
   await plane.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: LOAD_NAMESPACE } })
   const rows = rowsOf(load).filter(({ count }) => count > 0)
+  const models = await Promise.all(rows.map(({ make }) => modelOf(plane, make(0))))
   const total = rows.reduce((sum, { count }) => sum + count, 0)
+  let written = rows.length
   const etcd = new Etcd(plane.etcdSocket)
   try {
-    let written = 0
-    const models = await Promise.all(rows.map(({ make }) => modelOf(plane, make(0))))
-    for (const [r, { key, count, make }] of rows.entries())
-      for (let from = 0; from < count; from += BATCH) {
-        signal?.throwIfAborted()
-        const numbers = Array.from({ length: Math.min(BATCH, count - from) }, (_, i) => from + i)
-        await etcd.put(
-          numbers
-            .filter((i) => i > 0)
-            .map(make)
-            .map((object) => [`/registry/${key}/${object.metadata.name}`, alike(models[r] as KubeObject, object)]),
-        )
-        progress?.((written += numbers.length), total)
-      }
+    for (const pairs of batches(rows, models)) {
+      signal?.throwIfAborted()
+      await etcd.put(pairs)
+      written += pairs.length
+      progress?.(written, total)
+    }
   } finally {
     etcd.close()
   }
   await Promise.all(rows.map(({ count, make }) => seen(plane, make(count - 1))))
+}
+
+type Pair = readonly [key: string, value: unknown]
+
+/** All but the first of each kind, in their order. */
+function* batches(rows: readonly Row[], models: readonly KubeObject[]): Generator<readonly Pair[]> {
+  for (const [r, { key, count, make }] of rows.entries())
+    for (let from = 1; from < count; from += BATCH) {
+      const objects = Array.from({ length: Math.min(BATCH, count - from) }, (_, i) => make(from + i))
+      const model = models[r] as KubeObject
+      yield objects.map((object) => [`/registry/${key}/${object.metadata.name}`, alike(model, object)])
+    }
 }
 
 /** A hundred Pods with what the server adds to them are less than etcd takes at once, which is 1.5 MB. */
@@ -136,8 +142,8 @@ function over(under: unknown, value: unknown): unknown {
 async function seen(plane: ControlPlane, object: KubeInput): Promise<void> {
   const request = { method: 'GET', path: await plane.admin.path(object), query: { resourceVersion: '0' } } as const
   await settled(
-    () => plane.admin.call(request).then(Boolean, () => false),
-    (found) => found,
+    () => plane.admin.call(request).catch(ignoreAbsence),
+    (found) => found !== undefined,
   )
 }
 
@@ -151,7 +157,7 @@ class Etcd {
   }
 
   /** Writes keys with values as JSON, which the API server reads as well as the protobuf that it writes. */
-  async put(pairs: readonly (readonly [key: string, value: unknown])[]): Promise<void> {
+  async put(pairs: readonly Pair[]): Promise<void> {
     const base64 = (text: string): string => Buffer.from(text).toString('base64')
     const success = pairs.map(([key, value]) => ({
       requestPut: { key: base64(key), value: base64(JSON.stringify(value)) },
