@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { randomUUID, sign } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -84,7 +84,7 @@ const SHORTEST_TOKEN = 600
 
 export class ControlPlane {
   /** Where it keeps everything; gone after {@link stop}. */
-  readonly directory = mkdtempSync(join(tmpdir(), 'netloom-control-plane-'))
+  readonly directory = mkdtempSync(join(memory(), 'netloom-control-plane-'))
   readonly addresses: readonly string[]
   readonly port: number
   /** May do everything. */
@@ -327,6 +327,16 @@ const ETCD: Flags = {
   'unsafe-no-fsync': true,
   'quota-backend-bytes': 4 * 2 ** 30,
   'log-level': 'warn',
+}
+
+/** In the namespaces of a test /run is its own, and goes with them: also when a test is killed, nothing stays behind. */
+function memory(): string {
+  try {
+    accessSync('/run', constants.W_OK)
+    return '/run'
+  } catch {
+    return tmpdir()
+  }
 }
 
 const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
