@@ -22,3 +22,21 @@ export interface ApiClient {
    */
   call(request: ApiRequest): Promise<unknown>
 }
+
+/** A question whose answer goes on for as long as the server has something to tell. */
+export interface WatchRequest {
+  readonly path: string
+  readonly query: NonNullable<ApiRequest['query']>
+  /** Ends the watch: its iteration throws the signal's reason. */
+  readonly signal: AbortSignal
+}
+
+/** An {@link ApiClient} that can watch as well. */
+export interface WatchingApiClient extends ApiClient {
+  /**
+   * Answers what the server tells as it comes: an item is what arrived at once, and never empty. The iteration ends
+   * where the server ends its answer in order.
+   * @throws NetloomError as `call` does; `unavailable` where the connection breaks, `invalid` for what is no JSON
+   */
+  watch(request: WatchRequest): AsyncIterable<readonly unknown[]>
+}
