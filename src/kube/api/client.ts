@@ -34,9 +34,10 @@ export interface WatchRequest {
 /** An {@link ApiClient} that can watch as well. */
 export interface WatchingApiClient extends ApiClient {
   /**
-   * Answers what the server tells as it comes: an item is what arrived at once, and never empty. The iteration ends
-   * where the server ends its answer in order.
-   * @throws NetloomError as `call` does; `unavailable` where the connection breaks, `invalid` for what is no JSON
+   * Answers when the server has agreed. An item is what arrived at once, and never empty; the iteration ends where the
+   * server ends its answer in order.
+   * @throws NetloomError as `call` does; while iterated `unavailable` where the connection breaks, `invalid` for what
+   * is no JSON
    */
-  watch(request: WatchRequest): AsyncIterable<readonly unknown[]>
+  watch(request: WatchRequest): Promise<AsyncIterable<readonly unknown[]>>
 }

@@ -73,22 +73,10 @@ export class HttpApiClient implements WatchingApiClient {
     }
   }
 
-  async *watch({ path, query, signal }: WatchRequest): AsyncGenerator<readonly unknown[], void> {
-    const { body } = await this.#ask({ method: 'GET', path, query: { ...query, watch: true }, signal }, TIMEOUT_MS)
-    const stop = abortable(body, signal)
-    const lines = new JsonLines()
-    try {
-      for await (const piece of body) {
-        const values = lines.push(piece as Uint8Array)
-        if (values.length > 0) yield values
-      }
-    } catch (error) {
-      throw failure(error)
-    } finally {
-      stop()
-      body.destroy()
-    }
-    if (lines.pending > 0) throw new NetloomError('unavailable', 'the connection broke off in the middle of a line')
+  async watch({ path, query, signal }: WatchRequest): Promise<AsyncIterable<readonly unknown[]>> {
+    const request = { method: 'GET', path, query: { ...query, watch: true }, signal } as const
+    const { body } = await this.#ask(request, TIMEOUT_MS)
+    return valuesOf(body, signal)
   }
 
   /** Closes the connections that are not in use. */
@@ -203,6 +191,24 @@ function abortable(body: Readable, signal: AbortSignal | undefined): () => void 
   if (signal.aborted) onAbort()
   signal.addEventListener('abort', onAbort, { once: true })
   return () => signal.removeEventListener('abort', onAbort)
+}
+
+/** Values of JSON lines as they arrive. */
+async function* valuesOf(body: Readable, signal: AbortSignal): AsyncGenerator<readonly unknown[], void> {
+  const stop = abortable(body, signal)
+  const lines = new JsonLines()
+  try {
+    for await (const piece of body) {
+      const values = lines.push(piece as Uint8Array)
+      if (values.length > 0) yield values
+    }
+  } catch (error) {
+    throw failure(error)
+  } finally {
+    stop()
+    body.destroy()
+  }
+  if (lines.pending > 0) throw new NetloomError('unavailable', 'the connection broke off in the middle of a line')
 }
 
 async function textOf(body: Readable): Promise<string> {

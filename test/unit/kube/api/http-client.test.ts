@@ -123,10 +123,12 @@ t.test('a token that is refused is renewed, and the call made again if it is ano
 })
 
 /** What a watch tells until it ends, and how it ends. */
-async function collect(values: AsyncIterable<readonly unknown[]>): Promise<{ told: unknown[]; error?: unknown }> {
+async function collect(
+  values: Promise<AsyncIterable<readonly unknown[]>>,
+): Promise<{ told: unknown[]; error?: unknown }> {
   const told: unknown[] = []
   try {
-    for await (const batch of values) told.push(...batch)
+    for await (const batch of await values) told.push(...batch)
   } catch (error) {
     return { told, error }
   }
