@@ -1,3 +1,5 @@
+import { type CompiledShape } from './prune.js'
+
 /** One call of the Kubernetes API. */
 export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -8,6 +10,8 @@ export interface ApiRequest {
   readonly body?: unknown
   /** What a PATCH is: a JSON merge patch (RFC 7386) unless given, a JSON patch (RFC 6902), a strategic merge patch. */
   readonly patch?: 'merge' | 'json' | 'strategic'
+  /** The fields of the answer that are wanted: the others may be missing from it. */
+  readonly keep?: CompiledShape
   /** Milliseconds for all of it, the answer included. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal

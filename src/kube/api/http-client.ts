@@ -8,6 +8,7 @@ import { errorOf } from './answer.js'
 import { type ApiRequest, type WatchingApiClient, type WatchRequest } from './client.js'
 import { type Answer, exchange, failure, late } from './exchange.js'
 import { JsonLines } from './json-lines.js'
+import { prune } from './prune.js'
 
 export interface HttpApiClientOptions {
   /** What the server's audit log shows: `netloom/1.2.3`. */
@@ -56,7 +57,7 @@ export class HttpApiClient implements WatchingApiClient {
   }
 
   async call(request: ApiRequest): Promise<unknown> {
-    const { timeoutMs = TIMEOUT_MS } = request
+    const { timeoutMs = TIMEOUT_MS, keep } = request
     const operation = operationOf(request)
     const begun = performance.now()
     const answer = await this.#ask(request, timeoutMs)
@@ -64,7 +65,8 @@ export class HttpApiClient implements WatchingApiClient {
     const timer = setTimeout(() => answer.body.destroy(late(timeoutMs)), left)
     const stop = abortable(answer.body, request.signal)
     try {
-      return parse(await textOf(answer.body), operation)
+      const bytes = await bytesOf(answer.body)
+      return parse(keep === undefined ? bytes : bytes.subarray(0, prune(bytes, keep)), operation)
     } catch (error) {
       throw failure(error)
     } finally {
@@ -179,7 +181,7 @@ async function succeeded(answer: Answer, request: ApiRequest): Promise<Answer> {
   if (status >= 200 && status < 300) return answer
   const timer = setTimeout(() => body.destroy(), TIMEOUT_MS)
   // What the status says stands, whether its text arrives or not.
-  const text = await textOf(body).catch(() => '')
+  const text = await bytesOf(body).then(String, () => '')
   clearTimeout(timer)
   throw errorOf({ status, retryAfter, text }, operationOf(request))
 }
@@ -211,7 +213,7 @@ async function* valuesOf(body: Readable, signal: AbortSignal): AsyncGenerator<re
   if (lines.pending > 0) throw new NetloomError('unavailable', 'the connection broke off in the middle of a line')
 }
 
-async function textOf(body: Readable): Promise<string> {
+async function bytesOf(body: Readable): Promise<Buffer> {
   const pieces: Uint8Array[] = []
   let bytes = 0
   for await (const piece of body as AsyncIterable<Uint8Array>) {
@@ -220,12 +222,12 @@ async function textOf(body: Readable): Promise<string> {
       throw new NetloomError('unavailable', `the API server answered more than ${MOST_BYTES} bytes`)
     pieces.push(piece)
   }
-  return Buffer.concat(pieces, bytes).toString('utf8')
+  return Buffer.concat(pieces, bytes)
 }
 
-function parse(text: string, operation: string): unknown {
+function parse(bytes: Buffer, operation: string): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(bytes.toString('utf8'))
   } catch (cause) {
     throw new NetloomError('unavailable', 'the API server answered with something that is no JSON', {
       operation,

@@ -12,7 +12,9 @@ import { afterFailure, isLasting, LIST, type Step } from './course.js'
 import { type Gate } from './gate.js'
 import { Holdings, type Listing } from './holdings.js'
 import { rawObject, readPage, readWatchEvent } from './raw.js'
+import { compileShape, type CompiledShape } from './prune.js'
 import { type Resource, type Selection } from './resource.js'
+import { SHAPES } from './shapes.js'
 
 /** How long things take, in milliseconds unless said otherwise. */
 export interface Timing {
@@ -77,6 +79,8 @@ export class Reflector {
   readonly #options: ReflectorOptions
   readonly #holdings: Holdings
   readonly #backoff: Backoff
+  /** What is wanted of a list. */
+  readonly #keep: CompiledShape
   #selection: Selection
   #step: Step = LIST
   /** Version up to which all is known. */
@@ -95,6 +99,7 @@ export class Reflector {
     const { resource, timing, random } = options
     this.#options = options
     this.#selection = resource
+    this.#keep = compileShape({ kind: true, metadata: true, items: SHAPES[resource.kind] ?? true })
     this.#holdings = new Holdings(resource.kind, (key, error, kept) => this.#reportObject(key, error, kept))
     this.#backoff = new Backoff({ firstMs: timing.firstBackoffMs, mostMs: timing.mostBackoffMs, random })
     this.listed = new Promise((resolve) => (this.#markListed = resolve))
@@ -168,7 +173,7 @@ export class Reflector {
       const query = { ...this.#query(), limit: timing.pageSize, ...(next === undefined ? exact : { continue: next }) }
       const answer = await gate.run(async () => {
         signal.throwIfAborted()
-        return client.call({ method: 'GET', path, query, signal })
+        return client.call({ method: 'GET', path, query, signal, keep: this.#keep })
       })
       contact.hear()
       const page = readPage(kind, answer)
