@@ -1,5 +1,6 @@
 import { API_MANAGER, MANAGED_BY_LABEL } from '../../base/names.js'
 import { type Kind } from '../../model/object.js'
+import { HEADLESS_LABEL, PROXY_NAME_LABEL } from '../../model/proxy-labels.js'
 
 /** Which objects of a kind are asked for. */
 export interface Selection {
@@ -23,7 +24,7 @@ export interface Resource extends Selection {
  * headless Services.
  */
 const PROXIED: Selection = {
-  labelSelector: '!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless',
+  labelSelector: `!${PROXY_NAME_LABEL},!${HEADLESS_LABEL}`,
 }
 
 export interface ResourcesOptions {
