@@ -206,9 +206,13 @@ export class Reflector {
     const { resource, timing, log } = this.#options
     const silence = setTimeout(() => stop.abort(new Silence()), timing.silenceMs)
     const begun = performance.now()
+    let settled: NodeJS.Timeout | undefined
     let told = 0
     try {
-      for await (const batch of await this.#openWatch(from, stop.signal)) {
+      const batches = await this.#openWatch(from, stop.signal)
+      // Where nothing happens, nothing is told for a minute: that it was not refused for a while is success as well.
+      settled = setTimeout(() => this.#succeeded(), timing.shortestWatchMs)
+      for await (const batch of batches) {
         silence.refresh()
         told += batch.length
         this.#tell(batch)
@@ -220,6 +224,7 @@ export class Reflector {
       return { do: 'watch', from: this.#version }
     } finally {
       clearTimeout(silence)
+      clearTimeout(settled)
     }
     if (told === 0 && performance.now() - begun < timing.shortestWatchMs)
       throw new NetloomError('unavailable', 'the API server ended a watch at once')

@@ -235,3 +235,13 @@ t.test('one kind that fails leaves the others alone', async (t) => {
   await until(() => world.source.store.all('Service').size === 1)
   t.pass()
 })
+
+t.test('a watch that stands is right again, though nothing happens that it could tell', async (t) => {
+  const { world, watch } = await watching(t)
+  world.api.fail({ status: 403, body: status(403) }, isWatch)
+  watch.drop()
+  await until(() => world.problems().length === 1)
+  t.same(world.problems(), ['Node: watch failed: made up: 403'])
+  await until(() => world.problems().length === 0)
+  t.pass()
+})
