@@ -39,7 +39,7 @@ const subjects = fc.oneof(
   fc.record({ path: fc.constant<string>(PATHS.policies), object: fc.constant(policy('deny')) }),
 )
 
-const missed = fc.integer({ min: 0, max: 9 }).map((n) => n === 0)
+const missed = fc.integer({ min: 0, max: 9 }).map((n) => n < 3)
 
 const deeds = fc.array(
   fc.oneof(
@@ -52,7 +52,7 @@ const deeds = fc.array(
       }),
     },
   ),
-  { maxLength: 40 },
+  { minLength: 5, maxLength: 60, size: 'max' },
 )
 
 const keyOfRaw = ({ metadata: { name, namespace } }: ApiObject): string =>
