@@ -98,3 +98,9 @@ export const API_PREFIX = 'netloom.dev'
 
 /** Who made an object (`app.kubernetes.io/managed-by`), field manager of its writes, and source of its Events. */
 export const API_MANAGER = 'netloom'
+
+/** Label by which our own objects are found: its value is {@link API_MANAGER}. */
+export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
+
+/** Annotation of a Lease that claims a node's subnet: ADDRESS/PREFIX. The holder of the Lease is the node. */
+export const SUBNET_ANNOTATION = `${API_PREFIX}/subnet`

@@ -68,9 +68,9 @@ export class DirectorySource implements Source {
   constructor(path: string, { log, debounceMs = 5, rescanMs = 2000 }: DirectorySourceOptions) {
     this.#root = path
     this.#rescanMs = rescanMs
-    this.#feed = new Feed(log)
-    this.#objects = new FileObjects(this.#feed.store)
     this.#problems = new Problems(log)
+    this.#feed = new Feed({ log, problems: this.#problems, deriveSlices: true })
+    this.#objects = new FileObjects(this.#feed.store)
     this.#debounce = new Debounce(debounceMs, () => this.#wake())
     this.#watches = new Watches({
       root: path,

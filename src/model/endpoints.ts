@@ -113,6 +113,7 @@ export function slicesOf(service: Identity, label: string, groups: readonly Endp
         family,
         ports,
         endpoints: endpoints.length <= SLICE_ENDPOINTS ? endpoints : endpoints.slice(at, at + SLICE_ENDPOINTS),
+        proxied: true,
       })
     }
   return slices

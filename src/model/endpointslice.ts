@@ -3,6 +3,7 @@ import { readFamily, readUnicastIp } from './address.js'
 import { type Cursor } from './cursor.js'
 import { type Identity, readNamespaced } from './meta.js'
 import { readDnsLabel, readDnsSubdomain, readLabelValue, readNodeName } from './name.js'
+import { readProxied } from './proxy-labels.js'
 import { type Protocol, readPort, readProtocol, refuseTwins } from './port.js'
 
 export interface EndpointPort {
@@ -41,6 +42,8 @@ export interface EndpointSlice extends Identity {
   readonly family: Family
   readonly ports: readonly EndpointPort[]
   readonly endpoints: readonly Endpoint[]
+  /** False where a label leaves it to another proxy, or says that its Service is headless (see proxy-labels.ts). */
+  readonly proxied: boolean
 }
 
 const SERVICE_LABEL = 'kubernetes.io/service-name'
@@ -65,6 +68,7 @@ export function readEndpointSlice(object: Cursor): EndpointSlice | undefined {
     family,
     ports: readPorts(object.field('ports')),
     endpoints,
+    proxied: readProxied(object),
   }
 }
 

@@ -6,6 +6,7 @@ import { type NetworkPolicy, readNetworkPolicy } from './networkpolicy.js'
 import { type Node, readNode } from './node.js'
 import { type Pod, readPod } from './pod.js'
 import { readService, type Service } from './service.js'
+import { readSubnetClaim, type SubnetClaim } from './subnetclaim.js'
 
 /** The kinds netloom uses. */
 export interface Kinds {
@@ -16,6 +17,7 @@ export interface Kinds {
   readonly EndpointSlice: EndpointSlice
   readonly Endpoints: Endpoints
   readonly NetworkPolicy: NetworkPolicy
+  readonly SubnetClaim: SubnetClaim
 }
 
 export type Kind = keyof Kinds
@@ -23,6 +25,8 @@ export type KubeObject = Kinds[Kind]
 
 interface KindInfo<K extends Kind> {
   readonly apiVersion: string
+  /** What the API calls it, where that is another name. */
+  readonly apiKind?: string
   /** API groups that have, or had, the kind with this meaning: other versions are refused, not overlooked. */
   readonly groups: readonly string[]
   readonly read: (object: Cursor) => Kinds[K] | undefined
@@ -40,11 +44,20 @@ const INFO: { readonly [K in Kind]: KindInfo<K> } = {
     groups: ['networking.k8s.io', 'extensions'],
     read: readNetworkPolicy,
   },
+  SubnetClaim: {
+    apiVersion: 'coordination.k8s.io/v1',
+    apiKind: 'Lease',
+    groups: [],
+    read: readSubnetClaim,
+  },
 }
 
 export const KINDS = Object.keys(INFO) as readonly Kind[]
 
-const isKind = (text: string): text is Kind => Object.hasOwn(INFO, text)
+/** What the API calls a kind. */
+export const apiKindOf = (kind: Kind): string => INFO[kind].apiKind ?? kind
+
+const BY_API_KIND: ReadonlyMap<string, Kind> = new Map(KINDS.map((kind) => [apiKindOf(kind), kind]))
 
 /** What an object says it is; items of a typed list leave it out, as the list has said it. */
 interface TypeMeta {
@@ -61,6 +74,13 @@ export const parseObject = (value: unknown): KubeObject | undefined => {
   const place = new Cursor(value)
   return readObject(place, readTypeMeta(place))
 }
+
+/**
+ * One object of which the kind is known already: an item of a typed list, or what a watch of one kind tells.
+ * @returns undefined for an object that is of no use, such as a Lease that claims no subnet
+ * @throws NetloomError `invalid`, naming the field
+ */
+export const readObjectOf = (kind: Kind, value: unknown): KubeObject | undefined => INFO[kind].read(new Cursor(value))
 
 /** An object and where it stood: `items[3]` of a list, or empty. */
 export interface PlacedObject {
@@ -96,7 +116,7 @@ function itemType({ apiVersion, kind }: TypeMeta): TypeMeta | 'any' | undefined 
   if (!kind.endsWith('List')) return undefined
   if (kind === 'List') return 'any'
   const item = kind.slice(0, -'List'.length)
-  return isKind(item) ? { apiVersion, kind: item } : undefined
+  return BY_API_KIND.has(item) ? { apiVersion, kind: item } : undefined
 }
 
 function readTypeMeta(place: Cursor, inherited?: TypeMeta): TypeMeta {
@@ -105,8 +125,9 @@ function readTypeMeta(place: Cursor, inherited?: TypeMeta): TypeMeta {
 }
 
 function readObject(place: Cursor, { apiVersion, kind }: TypeMeta): KubeObject | undefined {
-  if (!isKind(kind)) return undefined
-  const info = INFO[kind]
+  const known = BY_API_KIND.get(kind)
+  if (known === undefined) return undefined
+  const info = INFO[known]
   if (apiVersion === info.apiVersion) return info.read(place)
   const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : ''
   if (!info.groups.includes(group)) return undefined

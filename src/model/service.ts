@@ -3,8 +3,9 @@ import { type Cidr, type Ip } from '../base/ip.js'
 import { readFamily, readCidr, readListOrLegacy, readUnicastIp, refuseSecondOfFamily } from './address.js'
 import { type Cursor } from './cursor.js'
 import { type Identity, readNamespaced } from './meta.js'
-import { readDnsLabel, readDnsSubdomain, readLabelValue, readWord } from './name.js'
+import { readDnsLabel, readDnsSubdomain, readWord } from './name.js'
 import { type Protocol, readPort, readPortIfSet, readPortOrName, readProtocol, refuseTwins } from './port.js'
+import { readProxied } from './proxy-labels.js'
 import { readMatchLabels, type Selector } from './selector.js'
 
 const TYPES = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'] as const
@@ -62,11 +63,9 @@ export interface Service extends Identity {
   /** PreferSameZone, PreferClose (its older name), PreferSameNode, or what later versions add. */
   readonly trafficDistribution: string | undefined
   readonly externalName: string | undefined
-  /** Label service.kubernetes.io/service-proxy-name: where set, another proxy serves it. */
-  readonly serviceProxyName: string | undefined
+  /** False where a label leaves it to another proxy or calls it headless (see proxy-labels.ts). */
+  readonly proxied: boolean
 }
-
-const PROXY_LABEL = 'service.kubernetes.io/service-proxy-name'
 
 /** Seconds, the API's default for ClientIP, and its most: one day. */
 const AFFINITY_DEFAULT = 10_800
@@ -96,7 +95,7 @@ export function readService(object: Cursor): Service {
     publishNotReadyAddresses: spec.field('publishNotReadyAddresses').boolean(),
     trafficDistribution: spec.field('trafficDistribution').optional(readWord),
     externalName: type === 'ExternalName' ? readExternalName(spec.field('externalName')) : undefined,
-    serviceProxyName: object.field('metadata').field('labels').field(PROXY_LABEL).optional(readLabelValue),
+    proxied: readProxied(object),
   }
   checkWhole(spec, service)
   return service

@@ -32,14 +32,14 @@ export const frontendKey = ({ address, protocol, port }: Pick<Frontend, 'address
 export const targetKey = ({ address, port }: Pick<Target, 'address' | 'port'>): string => `${address} ${port}`
 
 /**
- * The frontends of a Service: its cluster IPs. Headless and ExternalName Services have none, and those of another
- * proxy (label service.kubernetes.io/service-proxy-name) are left to it.
+ * The frontends of a Service: its cluster IPs. Headless and ExternalName Services have none, and what labels leave to
+ * another proxy or call headless is not looked at, as by kube-proxy.
  * @param slices all EndpointSlices of the Service, of both families
  */
 export function frontendsOf(service: Service, slices: readonly EndpointSlice[], node: string): Frontend[] {
-  if (service.headless || service.type === 'ExternalName' || service.serviceProxyName !== undefined) return []
+  if (service.headless || service.type === 'ExternalName' || !service.proxied) return []
   return service.clusterIPs.flatMap(({ family, address }) => {
-    const own = slices.filter((slice) => slice.family === family)
+    const own = slices.filter((slice) => slice.family === family && slice.proxied)
     return service.ports.map((port): Frontend => ({
       family,
       address,

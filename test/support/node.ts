@@ -11,6 +11,7 @@ import { type AgentStatus } from '../../src/daemon/client.js'
 import { Applier } from '../../src/kernel/apply.js'
 import { createNamespace, deleteNamespace } from '../../src/kernel/netns.js'
 import { Feed } from '../../src/kube/feed.js'
+import { Problems } from '../../src/kube/problems.js'
 import { type Listener, type Problem, type Source } from '../../src/kube/source.js'
 import { changeOf, type ReadonlyStore } from '../../src/kube/store.js'
 import { keyOf } from '../../src/model/meta.js'
@@ -49,7 +50,7 @@ export async function eventually(check: () => boolean, ms = 1000): Promise<void>
 
 /** A source of truth that a test writes into. */
 export class MemorySource implements Source {
-  readonly #feed = new Feed(silent)
+  readonly #feed = new Feed({ log: silent, problems: new Problems(silent), deriveSlices: true })
   readonly #first: KubeObject[]
 
   constructor(objects: readonly object[]) {

@@ -83,7 +83,7 @@ const target = (
 const REASONS: readonly (readonly [(service: Service, port: ServicePort, given: boolean) => boolean, string])[] = [
   [({ type }) => type === 'ExternalName', 'is a name of something else (ExternalName)'],
   [({ headless }) => headless, 'is headless: clients find its pods by DNS'],
-  [({ serviceProxyName }) => serviceProxyName !== undefined, 'is left to another service proxy by its label'],
+  [({ proxied }) => !proxied, 'is left to another service proxy, or called headless, by its label'],
   [(_service, _port, given) => given, 'has endpoints of its own in the manifests, which may be anywhere'],
   [
     ({ internalTrafficPolicy }) => internalTrafficPolicy === 'Local',

@@ -1,7 +1,9 @@
 import t from 'tap'
 import { pino } from 'pino'
 import { parseObject } from '../../../src/model/object.js'
+import { type Logger } from '../../../src/base/log.js'
 import { Feed } from '../../../src/kube/feed.js'
+import { Problems } from '../../../src/kube/problems.js'
 import { type Change, changeOf } from '../../../src/kube/store.js'
 
 const added = (value: object): Change => changeOf(undefined, parseObject(value))!
@@ -22,8 +24,11 @@ const pod = added({
 
 const quiet = pino({ level: 'silent' })
 
+const feedOf = (log: Logger = quiet, deriveSlices = true): Feed =>
+  new Feed({ log, problems: new Problems(log), deriveSlices })
+
 t.test('changes and what follows from them come as one batch, with the store up to date', async (t) => {
-  const feed = new Feed(quiet)
+  const feed = feedOf()
   const batches: string[][] = []
   feed.subscribe((changes) => {
     t.equal([...feed.store.slicesOf('default/web')].length, 1)
@@ -34,7 +39,7 @@ t.test('changes and what follows from them come as one batch, with the store up 
 })
 
 t.test('no changes are no batch', async (t) => {
-  const feed = new Feed(quiet)
+  const feed = feedOf()
   feed.subscribe(() => t.fail('was told of nothing'))
   feed.publish([])
   t.pass()
@@ -42,7 +47,7 @@ t.test('no changes are no batch', async (t) => {
 
 t.test('a listener that fails is logged and hurts no other', async (t) => {
   const lines: string[] = []
-  const feed = new Feed(pino({ level: 'error' }, { write: (line: string) => lines.push(line) }))
+  const feed = feedOf(pino({ level: 'error' }, { write: (line: string) => lines.push(line) }))
   let told = 0
   feed.subscribe(() => {
     throw new Error('broken listener')
@@ -54,7 +59,7 @@ t.test('a listener that fails is logged and hurts no other', async (t) => {
 })
 
 t.test('a subscription ends for itself only, also where a listener is subscribed twice', async (t) => {
-  const feed = new Feed(quiet)
+  const feed = feedOf()
   let told = 0
   const listener = (): number => told++
   const end = feed.subscribe(listener)
@@ -62,4 +67,31 @@ t.test('a subscription ends for itself only, also where a listener is subscribed
   end()
   feed.publish([node])
   t.equal(told, 1)
+})
+
+t.test('where a cluster sees to slices, none are derived', async (t) => {
+  const feed = feedOf(quiet, false)
+  feed.publish([service, pod])
+  t.same([...feed.store.slicesOf('default/web')], [])
+})
+
+t.test('listeners see Nodes with the subnets that they claimed', async (t) => {
+  const feed = feedOf()
+  const batches: string[][] = []
+  feed.subscribe((changes) => batches.push(changes.map(({ kind, key }) => `${kind} ${key}`)))
+  const claim = {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: {
+      name: '10.244.1.0-24',
+      namespace: 'kube-system',
+      labels: { 'app.kubernetes.io/managed-by': 'netloom' },
+      annotations: { 'netloom.dev/subnet': '10.244.1.0/24' },
+    },
+    spec: { holderIdentity: 'n1' },
+  }
+  feed.publish([node])
+  feed.publish([added(claim)])
+  t.same(batches, [['Node n1'], ['Node n1', 'SubnetClaim kube-system/10.244.1.0-24']])
+  t.match(feed.store.get('Node', 'n1')?.podCIDRs, [{ address: '10.244.1.0', prefix: 24 }])
 })

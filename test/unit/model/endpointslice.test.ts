@@ -53,6 +53,7 @@ t.test('a slice is read with all that is used of it', async (t) => {
           pod: 'web-0',
         },
       ],
+      proxied: true,
     },
   )
 })

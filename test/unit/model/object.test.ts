@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { keyOf } from '../../../src/model/meta.js'
-import { KINDS, parseObject, parseObjects, sameObject } from '../../../src/model/object.js'
+import { apiKindOf, KINDS, parseObject, parseObjects, readObjectOf, sameObject } from '../../../src/model/object.js'
 
 const pod = (name: string, rest: object = {}): object => ({
   apiVersion: 'v1',
@@ -20,10 +20,20 @@ t.test('every kind is read by its own reader', async (t) => {
     EndpointSlice: { apiVersion: 'discovery.k8s.io/v1', addressType: 'IPv4' },
     Endpoints: { apiVersion: 'v1' },
     NetworkPolicy: { apiVersion: 'networking.k8s.io/v1' },
+    SubnetClaim: {
+      apiVersion: 'coordination.k8s.io/v1',
+      metadata: {
+        name: 'x',
+        labels: { 'app.kubernetes.io/managed-by': 'netloom' },
+        annotations: { 'netloom.dev/subnet': '10.244.1.0/24' },
+      },
+    },
   }
   t.same(Object.keys(objects).sort(), [...KINDS].sort(), 'the table has all kinds')
-  for (const [kind, rest] of Object.entries(objects)) {
-    const parsed = parseObject({ kind, metadata: { name: 'x' }, ...rest })
+  for (const kind of KINDS) {
+    const rest = objects[kind]
+    const parsed = parseObject({ kind: apiKindOf(kind), metadata: { name: 'x' }, ...rest })
+    t.same(readObjectOf(kind, { metadata: { name: 'x' }, ...rest }), parsed, 'also where the list has said the kind')
     t.equal(parsed?.kind, kind)
     const scoped = kind === 'Node' || kind === 'Namespace'
     t.equal(parsed && keyOf(parsed), scoped ? 'x' : 'default/x')

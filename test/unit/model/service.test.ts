@@ -32,7 +32,7 @@ t.test('a Service that says little has the defaults of the API', async (t) => {
     publishNotReadyAddresses: false,
     trafficDistribution: undefined,
     externalName: undefined,
-    serviceProxyName: undefined,
+    proxied: true,
   })
 })
 
@@ -121,14 +121,12 @@ t.test('an empty selector is none, a target of 0 is the port', async (t) => {
   t.equal(service({ ports: [{ port: 81, targetPort: 0 }] }).ports[0]?.targetPort, 81)
 })
 
-t.test('the name of another proxy is kept', async (t) => {
-  const parsed = readService(
-    new Cursor({
-      metadata: { name: 'a', labels: { 'service.kubernetes.io/service-proxy-name': 'other' } },
-      spec: { ports: [{ port: 1 }] },
-    }),
-  )
-  t.equal(parsed.serviceProxyName, 'other')
+t.test('a label leaves a Service to another proxy, or calls it headless, whatever its value', async (t) => {
+  const proxied = (labels: object): boolean =>
+    readService(new Cursor({ metadata: { name: 'a', labels }, spec: { ports: [{ port: 1 }] } })).proxied
+  t.equal(proxied({ app: 'x' }), true)
+  for (const label of ['service-proxy-name', 'headless'])
+    for (const value of ['', 'other']) t.equal(proxied({ [`service.kubernetes.io/${label}`]: value }), false)
 })
 
 const two = (a: object, b: object): object => ({

@@ -36,13 +36,19 @@ interface SliceFields {
   readonly endpoints: readonly string[]
   readonly ports?: readonly object[]
   readonly addressType?: string
+  readonly labels?: object
 }
 
-const slice = ({ endpoints, ports = [{ port: 8080 }], addressType = 'IPv4' }: SliceFields): EndpointSlice =>
+const slice = ({
+  endpoints,
+  ports = [{ port: 8080 }],
+  addressType = 'IPv4',
+  labels = {},
+}: SliceFields): EndpointSlice =>
   parseObject({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
-    metadata: { name: 'web-x', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'web' } },
+    metadata: { name: 'web-x', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'web', ...labels } },
     addressType,
     endpoints: endpoints.map(endpoint),
     ports,
@@ -98,6 +104,19 @@ const ROWS: Readonly<Record<string, Row>> = {
   'an endpoint that stands in several slices counts once': {
     slices: [{ endpoints: ['10.1.0.2', '10.1.0.3'] }, { endpoints: ['10.1.0.3', '10.1.0.2'] }],
     want: ['10.96.0.1 TCP 80 -> 10.1.0.2 8080, 10.1.0.3 8080'],
+  },
+  'slices of another proxy, or of a headless Service, are not looked at': {
+    slices: [
+      { endpoints: ['10.1.0.2'], labels: { 'service.kubernetes.io/service-proxy-name': 'other' } },
+      { endpoints: ['10.1.0.3'], labels: { 'service.kubernetes.io/headless': '' } },
+      { endpoints: ['10.1.0.4'] },
+    ],
+    want: ['10.96.0.1 TCP 80 -> 10.1.0.4 8080'],
+  },
+  'a Service that is called headless by its label is not looked at': {
+    service: { labels: { 'service.kubernetes.io/headless': '' } },
+    slices: [{ endpoints: ['10.1.0.2'] }],
+    want: [],
   },
   'one address with two target ports is two endpoints': {
     slices: [{ endpoints: ['10.1.0.2'] }, { endpoints: ['10.1.0.2'], ports: [{ port: 8081 }] }],
