@@ -1,10 +1,10 @@
 import { diff, keyBy } from '../base/diff.js'
 import { FAMILIES, type Family } from '../base/family.js'
 import { type Cidr } from '../base/ip.js'
-import { MASQUERADE_TABLE, PRIORITY } from '../base/names.js'
+import { MASQUERADE_TABLE, PRIORITY, TUNNELS } from '../base/names.js'
 import { type Element } from '../codec/nft/element.js'
 import { type SetSpec } from '../codec/nft/set.js'
-import { destinationAddress, networkProtocol, sourceAddress, type Statement } from '../codec/nft/statement.js'
+import { destinationAddress, networkProtocol, outputLink, sourceAddress, type Statement } from '../codec/nft/statement.js'
 import { type Table } from '../codec/nft/table.js'
 import { TYPE } from '../codec/nft/types.js'
 import { type NftOp } from '../ops/op.js'
@@ -13,7 +13,8 @@ import { intervalKey, intervalsOf } from './intervals.js'
 
 /**
  * Masquerade of what leaves the pod networks: pods' addresses mean nothing outside. One inet table for both families.
- * Between pods nothing is translated, on whatever nodes they are.
+ * Between pods nothing is translated, on whatever nodes they are. What the node itself sends into a tunnel takes the
+ * tunnel's address: an answer to the node's own would go round the tunnel, through routers that know no pods.
  */
 export interface MasqueradeDesired {
   /** Networks of this node's pods: their packets are masqueraded, */
@@ -50,6 +51,13 @@ const rule = ({ family, sources, exceptions }: (typeof MASQUERADE_SETS)[number])
   { kind: 'masquerade' },
 ]
 
+const tunnelRule = ({ family, sources }: (typeof MASQUERADE_SETS)[number], device: string): Statement[] => [
+  { kind: 'match', field: outputLink, value: device },
+  { kind: 'match', field: networkProtocol, value: family.nfproto },
+  { kind: 'lookup', fields: [sourceAddress(family)], set: sources.name, negate: true },
+  { kind: 'masquerade' },
+]
+
 /** Everything but elements. */
 export const MASQUERADE_RULESET: Ruleset = {
   table: MASQUERADE,
@@ -57,7 +65,10 @@ export const MASQUERADE_RULESET: Ruleset = {
   chains: [
     {
       chain: { name: 'postrouting', base: { type: 'nat', hook: 'postrouting', priority: PRIORITY.srcnat } },
-      rules: MASQUERADE_SETS.map(rule),
+      rules: [
+        ...Object.values(TUNNELS).flatMap((device) => MASQUERADE_SETS.map((sets) => tunnelRule(sets, device))),
+        ...MASQUERADE_SETS.map(rule),
+      ],
     },
   ],
 }
@@ -72,6 +83,13 @@ export function planMasquerade(desired: MasqueradeDesired, actual: MasqueradeAct
   ])
   return [...before, ...elements, ...after]
 }
+
+/** What a table that is as `before` wanted it lacks to be as `desired` wants it: nobody has to look at it for that. */
+export const planMasqueradeChange = (desired: MasqueradeDesired, before: MasqueradeDesired): NftOp[] =>
+  MASQUERADE_SETS.flatMap(({ family, sources, exceptions }) => [
+    ...planSet(sources, intervalsOf(family, desired.sources), intervalsOf(family, before.sources)),
+    ...planSet(exceptions, intervalsOf(family, desired.exceptions), intervalsOf(family, before.exceptions)),
+  ])
 
 function planSet(spec: SetSpec, desired: readonly Element[], actual: readonly Element[] = []): NftOp[] {
   const { added, removed } = diff(keyBy(desired, intervalKey), keyBy(actual, intervalKey), () => true)

@@ -139,7 +139,7 @@ t.test('notifications of the network that were lost are told', async (t) => {
   const events: NetworkEvent[] = []
   const monitor = monitorNetwork(
     (event) => events.push(event),
-    openSocket({ protocol: PROTOCOL.ROUTE, groups: [7], bufferBytes: 4096 }),
+    { open: openSocket({ protocol: PROTOCOL.ROUTE, groups: [7], bufferBytes: 4096 }) },
   )
   await applier.apply([{ kind: 'link.add', link: { kind: 'veth', name: 'v0', up: true, peer: { name: 'v1' } } }])
   const routes = Array.from({ length: 200 }, (_, i): Op => ({

@@ -35,7 +35,7 @@ const SETTLED = 60
 t.test('addresses and routes are told, those that went too', async (t) => {
   const kernel = new ScriptedTransport()
   const events: NetworkEvent[] = []
-  monitorNetwork((event) => events.push(event), kernel.open)
+  monitorNetwork((event) => events.push(event), { open: kernel.open })
   const address = addAddress({ ...parseIpPrefix('10.0.0.1/24'), index: 3 })
   const route = addRoute({ destination: parseCidr('10.1.0.0/16'), index: 3, protocol: 110 })
   kernel.deliver(notice(address), notice(route))
@@ -54,14 +54,14 @@ t.test('addresses and routes are told, those that went too', async (t) => {
 
 t.test('messages about other things are passed over', async (t) => {
   const kernel = new ScriptedTransport()
-  monitorNetwork((event) => t.fail(event.kind), kernel.open)
+  monitorNetwork((event) => t.fail(event.kind), { open: kernel.open })
   kernel.deliver(reply({ type: RTM.NEWNEIGH, sequence: 0, body: (writer) => writer.zeros(12) }))
 })
 
 t.test('lost notifications of the network are told as such', async (t) => {
   const kernel = new ScriptedTransport()
   const events: NetworkEvent[] = []
-  monitorNetwork((event) => events.push(event), kernel.open)
+  monitorNetwork((event) => events.push(event), { open: kernel.open })
   kernel.fail(OVERRUN)
   t.strictSame(events, [{ kind: 'lost', error: OVERRUN }])
 })
@@ -69,7 +69,7 @@ t.test('lost notifications of the network are told as such', async (t) => {
 t.test('a malformed notification counts as lost, what stood before it is told', async (t) => {
   const kernel = new ScriptedTransport()
   const events: NetworkEvent[] = []
-  monitorNetwork((event) => events.push(event), kernel.open)
+  monitorNetwork((event) => events.push(event), { open: kernel.open })
   const short = reply({ type: RTM.NEWADDR, sequence: 0, body: (writer) => writer.zeros(4) })
   kernel.deliver(notice(addAddress({ ...parseIpPrefix('10.0.0.1/24'), index: 3 })), short)
   t.strictSame(
