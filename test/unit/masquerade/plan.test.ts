@@ -50,7 +50,7 @@ t.test('from nothing the whole table is made in one transaction', async (t) => {
     ),
   )
   t.match(plan.join('\n'), /hook postrouting priority srcnat/)
-  t.equal(plan.filter((line) => line.includes('add rule')).length, 2, 'one rule for each family')
+  t.equal(plan.filter((line) => line.includes('add rule')).length, 6, 'one for each family, and one for each tunnel')
 })
 
 t.test('an identical table costs nothing', async (t) => {
