@@ -13,6 +13,7 @@ export interface AgentStatus {
   /** Routes to the other nodes' pod networks. */
   readonly routes: readonly {
     readonly destination: string
+    /** Address of the node that it leads to. */
     readonly gateway: string
     readonly node: string
     /** Straight to the node, or in a tunnel to it. */

@@ -20,6 +20,7 @@ import { differsFrom, observedWays, planWays, replaceWays, type Ways, waysOf } f
 import { type Routing } from '../routes/routing.js'
 import { desiredTunnels, planLeftovers, planTunnel, type TunnelDesired, tunnelSysctls } from '../routes/tunnel.js'
 import { type Underlay } from '../routes/underlay.js'
+import { type AgentStatus } from './client.js'
 import { type Kernel } from './kernel.js'
 import { LinkWatch } from './link-watch.js'
 import { Reconciler } from './reconciler.js'
@@ -258,9 +259,10 @@ export class Peers {
   }
 }
 
-export const routeText = ({ destination, gateway, node, kind }: PeerRoute) => ({
-  destination: formatCidr(destination),
-  gateway,
-  node,
-  kind,
+/** A route for people: through the address of the node that it leads to, whatever the kernel calls it. */
+export const routeText = (route: PeerRoute): AgentStatus['routes'][number] => ({
+  destination: formatCidr(route.destination),
+  gateway: route.kind === 'vxlan' ? route.remote : route.gateway,
+  node: route.node,
+  kind: route.kind,
 })

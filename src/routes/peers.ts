@@ -2,6 +2,7 @@ import { type FamilyName, IPV4 } from '../base/family.js'
 import { type Cidr, formatCidr, type Ip } from '../base/ip.js'
 import { TUNNELS } from '../base/names.js'
 import { type Node } from '../model/node.js'
+import { linkLocalOf } from '../model/linklocal.js'
 import { gatewayOf } from '../model/podnetwork.js'
 import { Claims } from './claims.js'
 import { type RouteMode } from './routing.js'
@@ -20,11 +21,13 @@ interface Way {
 /** Straight to the node. */
 export interface DirectRoute extends Way {
   readonly kind: 'direct'
-  /** The link that it leaves by, where the gateway's family is another than the destination's. */
+  /** Where the gateway's family is another than the destination's: the link that it leaves by, */
   readonly device?: string
+  /** and what the node's own packets come from, of which alone the other node knows the way back. */
+  readonly source?: string | undefined
 }
 
-/** In a tunnel. The gateway is the node's end for its own pods, known here as a neighbour. */
+/** In a tunnel. The gateway is the node's end of it, known here as a neighbour. */
 export interface TunnelRoute extends Way {
   readonly kind: 'vxlan'
   readonly device: string
@@ -49,10 +52,18 @@ type FindWay = (peer: Node, destination: Cidr, vantage: Vantage) => PeerRoute | 
 const addressOf = ({ nodeAddresses }: Node, family: FamilyName): Ip | undefined =>
   nodeAddresses.find((ip) => ip.family.name === family)
 
-const direct = (peer: Node, destination: Cidr, gateway: string, device?: string): DirectRoute => ({
-  ...{ kind: 'direct', node: peer.name, destination, gateway },
-  ...(device === undefined ? {} : { device }),
+const direct = (peer: Node, destination: Cidr, gateway: string): DirectRoute => ({
+  kind: 'direct',
+  node: peer.name,
+  destination,
+  gateway,
 })
+
+/** The node's own address among its pods of a family, where it has any. */
+const ownGateway = ({ subnets }: Vantage, { family }: Cidr): string | undefined => {
+  const own = subnets.find((subnet) => subnet.family === family)
+  return own && gatewayOf(own)
+}
 
 /** Wherever the peer's address of the family is: where routers know the pod networks they may lie between. */
 const throughAddress: FindWay = (peer, destination) => {
@@ -65,37 +76,53 @@ const onOwnLink: FindWay = (peer, destination, { underlays }) => {
   return gateway && onLink(underlays, gateway) && direct(peer, destination, gateway.address)
 }
 
-/** RFC 5549: a node that has IPv6 addresses alone can be the next hop of IPv4 packets; since Linux 5.2. */
-const throughIpv6: FindWay = (peer, destination, { underlays }) => {
+/**
+ * RFC 5549: where one of two nodes on a link has IPv6 addresses alone, the other's is the next hop of IPv4 packets; since
+ * Linux 5.2. Where there are tunnels, one of those is better: the node's packets to Services find their way back in it.
+ */
+const throughIpv6: FindWay = (peer, destination, vantage) => {
   const gateway = addressOf(peer, 'ipv6')
-  if (destination.family !== IPV4 || gateway === undefined || addressOf(peer, 'ipv4') !== undefined) return undefined
-  const underlay = onLink(underlays, gateway)
-  return underlay && direct(peer, destination, gateway.address, underlay.link)
+  const both = addressOf(peer, 'ipv4') !== undefined && vantage.underlays.some(({ family }) => family === IPV4)
+  if (destination.family !== IPV4 || gateway === undefined || both) return undefined
+  const underlay = onLink(vantage.underlays, gateway)
+  if (underlay === undefined) return undefined
+  const source = ownGateway(vantage, destination)
+  return { ...direct(peer, destination, gateway.address), device: underlay.link, source }
+}
+
+/**
+ * What packets in a tunnel are handed to. Of IPv4 it is the other node's address among its pods. Of IPv6 that would not
+ * do: the kernel refuses a gateway for which it has a route by another link (ip6_route_check_nh_onlink), and so a route
+ * could not change from one link to another, nor be where a router leads to all pod networks.
+ */
+const GATEWAY: Readonly<Record<FamilyName, (destination: Cidr, mac: string) => string>> = {
+  ipv4: gatewayOf,
+  ipv6: (_destination, mac) => linkLocalOf(mac),
 }
 
 /** By the first family that both nodes have; both come to the same answer without asking. */
-const inTunnel: FindWay = (peer, destination, { underlays, subnets }) => {
-  const underlay = underlays.find(({ family }) => addressOf(peer, family.name) !== undefined)
+const inTunnel: FindWay = (peer, destination, vantage) => {
+  const underlay = vantage.underlays.find(({ family }) => addressOf(peer, family.name) !== undefined)
   const remote = underlay && addressOf(peer, underlay.family.name)
   if (underlay === undefined || remote === undefined) return undefined
-  const own = subnets.find(({ family }) => family === destination.family)
+  const mac = vtepMac(peer.name)
   return {
     kind: 'vxlan',
     node: peer.name,
     destination,
-    gateway: gatewayOf(destination),
+    gateway: GATEWAY[destination.family.name](destination, mac),
     device: TUNNELS[underlay.family.name],
-    source: own && gatewayOf(own),
-    mac: vtepMac(peer.name),
+    source: ownGateway(vantage, destination),
+    mac,
     remote: remote.address,
   }
 }
 
 /** Ways of each mode: the first that is there is taken. */
 const WAYS: Readonly<Record<RouteMode, readonly FindWay[]>> = {
-  direct: [throughAddress, throughIpv6],
+  direct: [throughIpv6, throughAddress],
   vxlan: [inTunnel],
-  auto: [onOwnLink, throughIpv6, inTunnel],
+  auto: [onOwnLink, inTunnel],
 }
 
 function routeTo(peer: Node, destination: Cidr, vantage: Vantage): PeerRoute | undefined {

@@ -1,4 +1,5 @@
 import { diff, keyBy } from '../base/diff.js'
+import { IPV4 } from '../base/family.js'
 import { type Cidr, type Ip, formatCidr, parseIp } from '../base/ip.js'
 import { ROUTE_PROTOCOL } from '../base/names.js'
 import { NUD, RT_TABLE, RTN } from '../codec/rtnl/constants.js'
@@ -74,8 +75,9 @@ const wayRoute = (route: PeerRoute): WayRoute => ({
     gateway: route.gateway,
     protocol: ROUTE_PROTOCOL,
     ...(route.device === undefined ? {} : { device: route.device }),
-    // The gateway is in no network of the device.
-    ...(route.kind === 'vxlan' ? { source: route.source, onlink: true } : {}),
+    ...(route.source === undefined ? {} : { source: route.source }),
+    // The gateway is in no network of the device; a link-local one always is.
+    ...(route.kind === 'vxlan' && route.destination.family === IPV4 ? { onlink: true } : {}),
   },
 })
 

@@ -130,7 +130,7 @@ export class Lab {
       place.close()
     }
     await Promise.all(this.nodes.map(({ agent }) => agent.stop()))
-    this.outside.close()
+    for (const { place } of [...this.nodes, { place: this.outside }]) place.close()
     rmSync(this.#directory, { recursive: true, force: true })
   }
 }

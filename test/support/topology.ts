@@ -51,8 +51,15 @@ const sysctl = (namespace: string, settings: Readonly<Record<string, string>>): 
 }
 
 const FORWARDING = { 'net.ipv4.ip_forward': '1', 'net.ipv6.conf.all.forwarding': '1' }
-/** Else the first packets to others would wait for the search for duplicates. */
-const NO_DUPLICATES = { 'net.ipv6.conf.all.accept_dad': '0', 'net.ipv6.conf.default.accept_dad': '0' }
+/**
+ * Else the first packets to others would wait for the search for duplicates, and a second address would go with the
+ * first.
+ */
+const HOST = {
+  'net.ipv4.conf.all.promote_secondaries': '1',
+  'net.ipv6.conf.all.accept_dad': '0',
+  'net.ipv6.conf.default.accept_dad': '0',
+}
 
 interface Plug {
   readonly namespace: string
@@ -84,17 +91,25 @@ export function raiseTopology({ segments, routers = {}, nodes, mtu = 1500 }: Top
   }
   for (const [router, links] of Object.entries(routers)) {
     createNamespace(router)
-    sysctl(router, { ...FORWARDING, ...NO_DUPLICATES })
+    sysctl(router, { ...FORWARDING, ...HOST })
     for (const [segment, addresses] of Object.entries(links)) plug({ namespace: router, link: segment, segment, addresses, mtu })
   }
   return nodes.map(({ name, links, routers: gateways }) => {
     const place = new Place(createNamespace(name))
     ip('-n', name, 'link', 'set', 'lo', 'up')
-    sysctl(name, NO_DUPLICATES)
+    sysctl(name, HOST)
     for (const [link, { segment, addresses }] of Object.entries(links)) plug({ namespace: name, link, segment, addresses, mtu })
     for (const gateway of gateways) ip('-n', name, 'route', 'add', 'default', 'via', gateway)
     return place
   })
+}
+
+/** Takes all away again, pods too, so that the next one may have the same names. */
+export function clearTopology(): void {
+  const links = JSON.parse(ip('-j', 'link')) as { readonly ifname: string }[]
+  // Not with their namespaces: these go some time later.
+  for (const { ifname } of links) if (ifname !== 'lo') ip('link', 'delete', ifname)
+  for (const line of ip('netns').split('\n')) if (line !== '') ip('netns', 'delete', line.split(' ')[0] ?? '')
 }
 
 export const demoNode = ({ name, links, podCIDRs, internalIPs }: TopologyNode): DemoNode => ({

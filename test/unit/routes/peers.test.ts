@@ -1,5 +1,6 @@
 import t from 'tap'
 import { formatCidr, parseCidr } from '../../../src/base/ip.js'
+import { linkLocalOf } from '../../../src/model/linklocal.js'
 import { type Node } from '../../../src/model/node.js'
 import { PeerCatalog, type PeerRoute, type Vantage } from '../../../src/routes/peers.js'
 import { vtepMac } from '../../../src/routes/tunnel.js'
@@ -87,18 +88,18 @@ const WAYS: Readonly<Record<string, readonly [peers: readonly Node[], vantage: P
     { mode: 'vxlan' },
     [
       '10.2.0.0/24 via 10.2.0.1 in nlx4 to 192.168.0.2 (b)',
-      'fd00:2::/64 via fd00:2::1 in nlx4 to 192.168.0.2 (b)',
+      `fd00:2::/64 via ${linkLocalOf(vtepMac('b'))} in nlx4 to 192.168.0.2 (b)`,
     ],
   ],
   'vxlan: over IPv6 to a node that has no IPv4': [
     [V6_ONLY],
     { mode: 'vxlan' },
-    ['10.4.0.0/24 via 10.4.0.1 in nlx6 to fd00:9::4 (v6)', 'fd00:4::/64 via fd00:4::1 in nlx6 to fd00:9::4 (v6)'],
+    ['10.4.0.0/24 via 10.4.0.1 in nlx6 to fd00:9::4 (v6)', `fd00:4::/64 via ${linkLocalOf(vtepMac('v6'))} in nlx6 to fd00:9::4 (v6)`],
   ],
   'vxlan: over IPv6 from a node that has no IPv4': [
     [B],
     { mode: 'vxlan', underlays: [UNDERLAY_V6] },
-    ['10.2.0.0/24 via 10.2.0.1 in nlx6 to fd00::2 (b)', 'fd00:2::/64 via fd00:2::1 in nlx6 to fd00::2 (b)'],
+    ['10.2.0.0/24 via 10.2.0.1 in nlx6 to fd00::2 (b)', `fd00:2::/64 via ${linkLocalOf(vtepMac('b'))} in nlx6 to fd00::2 (b)`],
   ],
   'auto: straight to a node on the same link, in a tunnel to one that is not': [
     [B, BEHIND],
@@ -107,7 +108,7 @@ const WAYS: Readonly<Record<string, readonly [peers: readonly Node[], vantage: P
       '10.2.0.0/24 via 192.168.0.2 (b)',
       'fd00:2::/64 via fd00::2 (b)',
       '10.3.0.0/24 via 10.3.0.1 in nlx4 to 192.168.9.3 (behind)',
-      'fd00:3::/64 via fd00:3::1 in nlx4 to 192.168.9.3 (behind)',
+      `fd00:3::/64 via ${linkLocalOf(vtepMac('behind'))} in nlx4 to 192.168.9.3 (behind)`,
     ],
   ],
   'auto: each family for itself': [
@@ -115,12 +116,17 @@ const WAYS: Readonly<Record<string, readonly [peers: readonly Node[], vantage: P
     { mode: 'auto', underlays: [{ ...UNDERLAY_V4, connected: [parseCidr('192.168.0.1/32')] }, UNDERLAY_V6] },
     ['10.2.0.0/24 via 10.2.0.1 in nlx4 to 192.168.0.2 (b)', 'fd00:2::/64 via fd00::2 (b)'],
   ],
-  'IPv4 pods of a node without IPv4 address that is on the same link': [
+  'auto: IPv4 pods of a node on the same link that has no IPv4 of its own': [
     [V6_HERE],
     { mode: 'auto' },
-    ['10.5.0.0/24 via fd00::5 eth0 (v6h)', 'fd00:5::/64 via fd00::5 (v6h)'],
+    ['10.5.0.0/24 via 10.5.0.1 in nlx6 to fd00::5 (v6h)', 'fd00:5::/64 via fd00::5 (v6h)'],
   ],
-  'the same without tunnels': [
+  'and so it is seen from there': [
+    [B],
+    { mode: 'direct', underlays: [UNDERLAY_V6] },
+    ['10.2.0.0/24 via fd00::2 eth0 (b)', 'fd00:2::/64 via fd00::2 (b)'],
+  ],
+  'the same without tunnels: its IPv6 address is the next hop': [
     [V6_HERE],
     { mode: 'direct' },
     ['10.5.0.0/24 via fd00::5 eth0 (v6h)', 'fd00:5::/64 via fd00::5 (v6h)'],
@@ -133,7 +139,7 @@ for (const [name, [peers, vantage, routes]] of Object.entries(WAYS))
 t.test("a tunnel's routes say all that the kernel has to know", async (t) => {
   t.match(catalogOf([A, B], 'a', { ...DIRECT, mode: 'vxlan' }).routesTo('b'), [
     { kind: 'vxlan', source: '10.1.0.1', mac: vtepMac('b'), remote: '192.168.0.2' },
-    { kind: 'vxlan', source: 'fd00:1::1', mac: vtepMac('b'), remote: '192.168.0.2' },
+    { kind: 'vxlan', source: 'fd00:1::1', mac: vtepMac('b'), gateway: linkLocalOf(vtepMac('b')) },
   ])
 })
 
