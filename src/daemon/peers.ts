@@ -196,8 +196,8 @@ export class Peers {
     this.#links.expect(links)
     this.#devices = new Map(
       tunnels.flatMap((tunnel) => {
-        const index = links.get(tunnel.name)?.index
-        return index === undefined ? [] : [[index, tunnel] as const]
+        const link = links.get(tunnel.name)
+        return link?.kind === 'vxlan' ? [[link.index, tunnel] as const] : []
       }),
     )
     this.#indexes = new Map([...this.#devices].map(([index, { name }]) => [name, index]))
@@ -205,7 +205,7 @@ export class Peers {
       ...standpoint.underlays.map(({ index, link }) => [index, link] as const),
       ...[...this.#devices].map(([index, { name }]) => [index, name] as const),
     ])
-    const routes = this.#catalog.routes().filter(({ kind, device }) => kind === 'direct' || links.get(device) !== undefined)
+    const routes = this.#catalog.routes().filter(({ kind, device }) => kind === 'direct' || this.#indexes.has(device))
     this.#written = new Map()
     for (const route of routes) this.#written.set(route.node, [...(this.#written.get(route.node) ?? []), route])
     this.#ways = waysOf(routes)

@@ -53,8 +53,8 @@ export type VtepOp = {
   readonly kind: 'vtep.replace' | 'vtep.delete'
   readonly device: string
   readonly mac: string
-  /** Address of the other end. */
-  readonly remote: string
+  /** Address of the other end; a deletion without one takes all that there are. */
+  readonly remote?: string | undefined
 }
 
 export type TrafficOp =

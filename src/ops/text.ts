@@ -230,8 +230,8 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'neighbour.replace': ({ neighbour }) => `ip neighbour replace ${neighbourText(neighbour)}`,
   'neighbour.delete': ({ neighbour: { address, device } }) => `ip neighbour delete ${address} dev ${device}`,
   'fdb.replace': ({ device, mac }) => `bridge fdb replace ${mac} dev ${device} master static`,
-  'vtep.replace': ({ device, mac, remote }) => `bridge fdb replace ${mac} dev ${device} dst ${remote}`,
-  'vtep.delete': ({ device, mac, remote }) => `bridge fdb delete ${mac} dev ${device} dst ${remote}`,
+  'vtep.replace': ({ device, mac, remote }) => words(`bridge fdb replace ${mac} dev ${device}`, option('dst', remote)),
+  'vtep.delete': ({ device, mac, remote }) => words(`bridge fdb delete ${mac} dev ${device}`, option('dst', remote)),
   'clsact.add': ({ device }) => `tc qdisc add dev ${device} clsact`,
   'clsact.delete': ({ device }) => `tc qdisc delete dev ${device} clsact`,
   'ingress.redirect': ({ device, family, target, source }) =>

@@ -32,7 +32,8 @@ export interface WayNeighbour extends Found, Ip {
 export interface WayVtep extends Found {
   readonly device: string
   readonly mac: string
-  readonly remote: string
+  /** None of an entry that leads to several ends or to none. */
+  readonly remote: string | undefined
 }
 
 /** Priority that a route gets which asks for none. */
@@ -121,10 +122,11 @@ export function foundNeighbour(neighbour: Neighbour, names: ReadonlyMap<number, 
 }
 
 export function foundVtep(entry: FdbEntry, names: ReadonlyMap<number, string>): WayVtep | undefined {
-  const { mac, index, destination = '', port, vni, state } = entry
+  const { mac, index, destination, port, vni, state } = entry
   const device = names.get(index)
   if (device === undefined) return undefined
-  return { device, mac, remote: destination, sound: port === undefined && vni === undefined && (state & NUD.PERMANENT) !== 0 }
+  const sound = port === undefined && vni === undefined && (state & NUD.PERMANENT) !== 0
+  return { device, mac, remote: destination, sound }
 }
 
 /**

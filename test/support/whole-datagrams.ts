@@ -43,6 +43,14 @@ export class Target {
   }
 }
 
+/** Node tells nobody but itself. */
+function descriptorOf(socket: Socket): number {
+  const symbol = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol')
+  const state = symbol && (socket as unknown as Record<symbol, { readonly handle: { readonly fd: number } }>)[symbol]
+  if (state === undefined) throw new Error('a socket without a descriptor')
+  return state.handle.fd
+}
+
 let marks = 0
 
 /**
@@ -52,8 +60,7 @@ let marks = 0
 export async function sendWhole(from: Place, target: Target, address: string, bytes: number): Promise<Fate> {
   const type = address.includes(':') ? 'udp6' : 'udp4'
   const socket = await from.bind(type, 0)
-  const { fd } = (socket as unknown as { readonly _handle: { readonly fd: number } })._handle
-  setSocketOption(fd, MTU_DISCOVER[type].level, MTU_DISCOVER[type].name, DO)
+  setSocketOption(descriptorOf(socket), MTU_DISCOVER[type].level, MTU_DISCOVER[type].name, DO)
   const mark = `mark-${marks++}`
   const payload = Buffer.alloc(bytes - HEADERS[type])
   payload.write(mark)
