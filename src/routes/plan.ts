@@ -24,7 +24,7 @@ export interface WayRoute extends Found {
   readonly route: RouteSpec & { readonly device?: string | undefined }
 }
 
-export interface WayNeighbour extends Found, Ip {
+export interface WayNeighbour extends Ip {
   readonly device: string
   readonly mac: string
 }
@@ -59,7 +59,7 @@ export function waysOf(routes: Iterable<PeerRoute>): Ways {
   return {
     routes: keyBy(all.map(wayRoute), ({ route }) => placeOf(route)),
     neighbours: keyBy(
-      tunnels.map(({ device, gateway, mac }) => ({ ...parseIp(gateway), device, mac, sound: true })),
+      tunnels.map(({ device, gateway, mac }) => ({ ...parseIp(gateway), device, mac })),
       neighbourKey,
     ),
     vteps: keyBy(
@@ -117,8 +117,9 @@ export function foundRoute(route: Route, names: ReadonlyMap<number, string>): Wa
 export function foundNeighbour(neighbour: Neighbour, names: ReadonlyMap<number, string>): WayNeighbour | undefined {
   const { family, address, mac = '', index, protocol, state } = neighbour
   const device = names.get(index)
-  if (device === undefined || protocol !== ROUTE_PROTOCOL) return undefined
-  return { family, address, device, mac, sound: (state & NUD.PERMANENT) !== 0 }
+  // The last that the kernel tells of one that is deleted is that it has failed.
+  if (device === undefined || protocol !== ROUTE_PROTOCOL || (state & NUD.PERMANENT) === 0) return undefined
+  return { family, address, device, mac }
 }
 
 export function foundVtep(entry: FdbEntry, names: ReadonlyMap<number, string>): WayVtep | undefined {
@@ -154,7 +155,7 @@ const sameRoute = ({ route: want }: WayRoute, { route: have, sound }: WayRoute):
   want.source === have.source &&
   (want.onlink ?? false) === (have.onlink ?? false)
 
-const sameNeighbour = (want: WayNeighbour, have: WayNeighbour): boolean => have.sound && want.mac === have.mac
+const sameNeighbour = (want: WayNeighbour, have: WayNeighbour): boolean => want.mac === have.mac
 const sameVtep = (want: WayVtep, have: WayVtep): boolean => have.sound && want.remote === have.remote
 
 type DeviceRoute = RouteSpec & { readonly device?: string }

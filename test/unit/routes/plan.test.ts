@@ -139,6 +139,10 @@ const TUNNELS: Readonly<Record<string, readonly [have: Partial<ObservedWays>, pl
     { routes: [ROUTE], neighbours: [{ ...NEIGHBOUR, protocol: 0 }], vteps: [VTEP] },
     [MAKE_NEIGHBOUR],
   ],
+  'a neighbour that the kernel would look for': [
+    { routes: [ROUTE], neighbours: [{ ...NEIGHBOUR, state: 0x4 }], vteps: [VTEP] },
+    [MAKE_NEIGHBOUR],
+  ],
   'a neighbour of ours that nobody needs goes, and what the kernel or others found out stays': [
     {
       routes: [ROUTE],
@@ -199,6 +203,8 @@ const EVENTS: Readonly<Record<string, readonly [event: WayEvent, differs: boolea
   'a neighbour as we made it': [neighbour(), false],
   'a neighbour that is gone': [neighbour({}, true), true],
   'a neighbour that somebody else changed': [neighbour({ protocol: 0 }), true],
+  'one that fails as it is deleted': [neighbour({ ...parseIp('10.7.0.1'), state: 0x20, mac: undefined }), false],
+  'one of ours that somebody has fail': [neighbour({ state: 0x20 }), true],
   "somebody else's neighbour": [neighbour({ protocol: 0, ...parseIp('10.7.0.1') }), false],
   'a forwarding entry as we made it': [fdb(), false],
   'a forwarding entry that is gone': [fdb({}, true), true],
