@@ -44,7 +44,9 @@ export class LinkWatch {
     const { kernel, log, onChange, differs } = this.#options
     const left = this.#left
     try {
-      const found = await Promise.all([...left.keys()].map(async (name) => [name, await observeLink(kernel.route, name)] as const))
+      const found = await Promise.all(
+        [...left.keys()].map(async (name) => [name, await observeLink(kernel.route, name)] as const),
+      )
       // A run that ended meanwhile knows better.
       if (left !== this.#left) return
       const links = new Map(found)
@@ -56,8 +58,8 @@ export class LinkWatch {
 }
 
 /** What of a link matters here; its carrier comes and goes with the pods. */
-const fingerprint = (link: Link | undefined): string => {
+function fingerprint(link: Link | undefined): string {
   if (link === undefined) return ''
   const { index, up, mtu, mac, vxlan } = link
-  return [index, up, mtu, mac, ...(vxlan === undefined ? [] : Object.values(vxlan))].join(' ')
+  return JSON.stringify([index, up, mtu, mac, vxlan])
 }

@@ -4,8 +4,10 @@ import {
   MASQUERADE,
   MASQUERADE_RULESET,
   type MasqueradeDesired,
+  type MasqueradeElements,
+  masqueradeElements,
+  planElements,
   planMasquerade,
-  planMasqueradeChange,
 } from '../masquerade/plan.js'
 import { type Kernel } from './kernel.js'
 
@@ -13,7 +15,7 @@ import { type Kernel } from './kernel.js'
 export class Masquerade {
   readonly #kernel: Kernel
   /** What the table is known to hold. */
-  #held: MasqueradeDesired | undefined
+  #held: MasqueradeElements | undefined
   /** Changes by others so far. */
   #drifts = 0
 
@@ -31,15 +33,16 @@ export class Masquerade {
 
   /** @throws NetloomError */
   async reconcile(desired: MasqueradeDesired): Promise<void> {
+    const elements = masqueradeElements(desired)
     const [held, drifts] = [this.#held, this.#drifts]
     // Until all is applied nobody knows what the table holds.
     this.#held = undefined
     const ops =
       held === undefined
-        ? planMasquerade(desired, await observeTable(this.#kernel.netfilter, MASQUERADE_RULESET))
-        : planMasqueradeChange(desired, held)
+        ? planMasquerade(elements, await observeTable(this.#kernel.netfilter, MASQUERADE_RULESET))
+        : planElements(elements, held)
     await this.#kernel.applier.apply(ops)
     // What others changed meanwhile may have been read already, or not.
-    if (drifts === this.#drifts) this.#held = desired
+    if (drifts === this.#drifts) this.#held = elements
   }
 }

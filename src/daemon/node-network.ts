@@ -231,11 +231,17 @@ export class NodeNetwork implements Ground {
   async #stand(self: Node): Promise<void> {
     const { kernel, routing } = this.#options
     const addresses = await observeAddresses(kernel.route)
-    const links = await observeLinksBy(kernel.route, addresses.map(({ index }) => index))
+    const links = await observeLinksBy(
+      kernel.route,
+      addresses.map(({ index }) => index),
+    )
     const selected = selectNodeAddresses(self, routing.select, { addresses, links, own: OWN_LINKS })
     const found = underlaysOf(selected.addresses, addresses, links)
     const underlays = this.#kept(selected, found)
-    this.#problems = [...(selected.problem === undefined ? [] : [selected.problem]), ...nowhere(selected.addresses, found)]
+    this.#problems = [
+      ...(selected.problem === undefined ? [] : [selected.problem]),
+      ...nowhere(selected.addresses, found),
+    ]
     this.#publish(publishedAddresses(self, selected.addresses))
     this.#underlays = underlays
     this.#mtu = podMtu(routing, underlays)

@@ -94,12 +94,9 @@ export class Peers {
     return this.#catalog.problems()
   }
 
-  /** Where this node's pods go with their own addresses: to all pods, and to nodes that have a way back to them. */
-  *known(): Iterable<Cidr> {
-    yield* this.#catalog.networks()
-    for (const { kind, destination: { family }, gateway } of this.#catalog.each())
-      if (kind === 'direct' && gateway.includes(':') === (family.bytes === 16))
-        yield { family, address: gateway, prefix: family.bits }
+  /** Networks and hosts that this node's pods reach with their own addresses. */
+  known(): Iterable<Cidr> {
+    return this.#catalog.known()
   }
 
   /** Takes over what changed. @returns whether any of it concerns the nodes */
@@ -217,7 +214,10 @@ export class Peers {
     const links = await this.#observeTunnels()
     const addresses = tunnels.length === 0 ? [] : await observeAddresses(this.#options.kernel.route)
     await this.#apply([
-      ...planLeftovers(tunnels, [...links.values()].filter((link) => link !== undefined)),
+      ...planLeftovers(
+        tunnels,
+        [...links.values()].filter((link) => link !== undefined),
+      ),
       ...tunnels.flatMap((tunnel) =>
         planTunnel(tunnel, {
           link: links.get(tunnel.name),

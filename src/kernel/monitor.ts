@@ -29,13 +29,7 @@ export type NetworkListener = (event: NetworkEvent) => void
 export type NeighboursWanted = (index: number) => boolean
 
 /** Not RTNLGRP_LINK: a pod's link alone is some fifteen notifications, and who wants to know of one can ask. */
-const NETWORK_GROUPS = [
-  RTNLGRP.IPV4_IFADDR,
-  RTNLGRP.IPV6_IFADDR,
-  RTNLGRP.IPV4_ROUTE,
-  RTNLGRP.IPV6_ROUTE,
-  RTNLGRP.NEIGH,
-]
+const NETWORK_GROUPS = [RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR, RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE, RTNLGRP.NEIGH]
 
 export const openNetworkGroups = openSocket({
   protocol: PROTOCOL.ROUTE,
@@ -52,7 +46,8 @@ export interface NetworkListening {
 /** Listens to addresses and routes, and to neighbours and forwarding entries of chosen links. */
 export function monitorNetwork(listener: NetworkListener, options: NetworkListening = {}): Transport {
   const { neighboursOf = () => false, open = openNetworkGroups } = options
-  const decode = (message: Message): NetworkEvent | undefined => networkEvent(message) ?? linkEvent(message, neighboursOf)
+  const decode = (message: Message): NetworkEvent | undefined =>
+    networkEvent(message) ?? linkEvent(message, neighboursOf)
   return open({
     datagram: (bytes) => {
       for (const event of decoded(bytes, decode, (error) => ({ kind: 'lost', error }) as const)) listener(event)

@@ -5,7 +5,14 @@ import { keyBy } from '../base/diff.js'
 import { type Address, decodeAddress, dumpAddresses } from '../codec/rtnl/address.js'
 import { decodeFilter, dumpFilters, type Filter } from '../codec/rtnl/filter.js'
 import { decodeLink, dumpLinks, getLink, type Link } from '../codec/rtnl/link.js'
-import { decodeFdb, decodeNeighbour, dumpFdb, dumpNeighbours, type FdbEntry, type Neighbour } from '../codec/rtnl/neighbour.js'
+import {
+  decodeFdb,
+  decodeNeighbour,
+  dumpFdb,
+  dumpNeighbours,
+  type FdbEntry,
+  type Neighbour,
+} from '../codec/rtnl/neighbour.js'
 import { decodeQdisc, dumpQdiscs, type Qdisc } from '../codec/rtnl/qdisc.js'
 import { decodeRoute, dumpRoutes, type Route, type RouteFilter } from '../codec/rtnl/route.js'
 import { type Chain, decodeChain, dumpChains } from '../codec/nft/chain.js'

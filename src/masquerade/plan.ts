@@ -4,7 +4,13 @@ import { type Cidr } from '../base/ip.js'
 import { MASQUERADE_TABLE, PRIORITY, TUNNELS } from '../base/names.js'
 import { type Element } from '../codec/nft/element.js'
 import { type SetSpec } from '../codec/nft/set.js'
-import { destinationAddress, networkProtocol, outputLink, sourceAddress, type Statement } from '../codec/nft/statement.js'
+import {
+  destinationAddress,
+  networkProtocol,
+  outputLink,
+  sourceAddress,
+  type Statement,
+} from '../codec/nft/statement.js'
 import { type Table } from '../codec/nft/table.js'
 import { TYPE } from '../codec/nft/types.js'
 import { type NftOp } from '../ops/op.js'
@@ -73,26 +79,35 @@ export const MASQUERADE_RULESET: Ruleset = {
   ],
 }
 
+/** What each set is to hold, by the set's name and the interval. */
+export type MasqueradeElements = ReadonlyMap<string, ReadonlyMap<string, Element>>
+
+const SETS = MASQUERADE_SETS.flatMap(({ sources, exceptions }) => [sources, exceptions])
+
+export const masqueradeElements = (desired: MasqueradeDesired): MasqueradeElements =>
+  new Map(
+    MASQUERADE_SETS.flatMap(({ family, sources, exceptions }) => [
+      [sources.name, keyBy(intervalsOf(family, desired.sources), intervalKey)] as const,
+      [exceptions.name, keyBy(intervalsOf(family, desired.exceptions), intervalKey)] as const,
+    ]),
+  )
+
 /** One transaction that makes the table as wanted; nothing where it is so. */
-export function planMasquerade(desired: MasqueradeDesired, actual: MasqueradeActual | undefined): NftOp[] {
+export function planMasquerade(elements: MasqueradeElements, actual: MasqueradeActual | undefined): NftOp[] {
   const { rebuild, before, after } = planStructure(MASQUERADE_RULESET, actual?.structure)
-  const present = rebuild ? undefined : actual?.elements
-  const elements = MASQUERADE_SETS.flatMap(({ family, sources, exceptions }) => [
-    ...planSet(sources, intervalsOf(family, desired.sources), present?.get(sources.name)),
-    ...planSet(exceptions, intervalsOf(family, desired.exceptions), present?.get(exceptions.name)),
-  ])
-  return [...before, ...elements, ...after]
+  const present = (rebuild ? undefined : actual?.elements) ?? new Map<string, readonly Element[]>()
+  const held = new Map([...present].map(([name, found]) => [name, keyBy(found, intervalKey)] as const))
+  return [...before, ...planElements(elements, held), ...after]
 }
 
-/** What a table that is as `before` wanted it lacks to be as `desired` wants it: nobody has to look at it for that. */
-export const planMasqueradeChange = (desired: MasqueradeDesired, before: MasqueradeDesired): NftOp[] =>
-  MASQUERADE_SETS.flatMap(({ family, sources, exceptions }) => [
-    ...planSet(sources, intervalsOf(family, desired.sources), intervalsOf(family, before.sources)),
-    ...planSet(exceptions, intervalsOf(family, desired.exceptions), intervalsOf(family, before.exceptions)),
-  ])
+/** What a table lacks that holds other elements, and is right otherwise: nobody has to look at it for that. */
+export const planElements = (elements: MasqueradeElements, held: MasqueradeElements): NftOp[] =>
+  SETS.flatMap((spec) => planSet(spec, elements.get(spec.name), held.get(spec.name)))
 
-function planSet(spec: SetSpec, desired: readonly Element[], actual: readonly Element[] = []): NftOp[] {
-  const { added, removed } = diff(keyBy(desired, intervalKey), keyBy(actual, intervalKey), () => true)
+const NONE: ReadonlyMap<string, Element> = new Map()
+
+function planSet(spec: SetSpec, desired = NONE, actual = NONE): NftOp[] {
+  const { added, removed } = diff(desired, actual, () => true)
   const ops = (kind: 'elements.add' | 'elements.delete', elements: Element[]): NftOp[] =>
     elements.length === 0 ? [] : [{ kind, table: MASQUERADE, set: spec, elements }]
   return [

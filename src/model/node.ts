@@ -66,7 +66,10 @@ type NodeAddresses = Pick<Node, 'nodeAddresses' | 'nodeAddressesProblem'>
 function readNodeAddresses(annotations: Cursor, internalIPs: readonly Ip[]): NodeAddresses {
   try {
     const chosen = annotations.optionalField(NODE_ADDRESSES_ANNOTATION, (place) =>
-      place.string().split(',').map((text) => readUnicastIp(place.with(text.trim()))),
+      place
+        .string()
+        .split(',')
+        .map((text) => readUnicastIp(place.with(text.trim()))),
     )
     return { nodeAddresses: chosen ?? internalIPs, nodeAddressesProblem: undefined }
   } catch (error) {

@@ -29,7 +29,8 @@ export class Claims {
   /** Replaces all claims of a node. @returns the nodes whose networks may be theirs, or no longer, because of it */
   set(node: string, cidrs: readonly Cidr[]): ReadonlySet<string> {
     const before = this.#byNode.get(node) ?? []
-    const same = before.length === cidrs.length && before.every(({ cidr }, i) => formatCidr(cidr) === formatCidr(cidrs[i] ?? cidr))
+    const same =
+      before.length === cidrs.length && before.every(({ cidr }, i) => formatCidr(cidr) === formatCidr(cidrs[i] ?? cidr))
     if (same) return new Set()
     const concerned = this.#connected(before)
     for (const claim of before) this.#unindex(claim)
@@ -63,7 +64,8 @@ export class Claims {
   *#overlapping({ cidr }: Claim): Iterable<Claim> {
     yield* this.#within.get(formatCidr(cidr)) ?? []
     for (const holder of this.#holders(cidr))
-      for (const other of this.#within.get(formatCidr(holder)) ?? []) if (other.cidr.prefix === holder.prefix) yield other
+      for (const other of this.#within.get(formatCidr(holder)) ?? [])
+        if (other.cidr.prefix === holder.prefix) yield other
   }
 
   /** Networks that hold one, itself included, of the lengths that there are. */
@@ -108,7 +110,9 @@ export class Claims {
     if (claims.size === 1) return
     const taken = new Set<Claim>()
     for (const claim of [...claims].sort((a, b) => this.#order(a, b))) {
-      const [winner] = [...this.#overlapping(claim)].filter((other) => taken.has(other)).sort((a, b) => this.#order(a, b))
+      const [winner] = [...this.#overlapping(claim)]
+        .filter((other) => taken.has(other))
+        .sort((a, b) => this.#order(a, b))
       if (winner === undefined) taken.add(claim)
       else this.#refused.set(claim, winner)
     }
@@ -120,4 +124,3 @@ export class Claims {
     return a.node < b.node ? -1 : 1
   }
 }
-

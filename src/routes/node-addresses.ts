@@ -27,7 +27,11 @@ export interface Selected {
  * The addresses that a node is reached by. A selection that nothing answers to is told of, and gives no addresses: the
  * InternalIPs would be those that somebody decided against.
  */
-export function selectNodeAddresses(node: Node, { interfaces, cidrs }: AddressSelection, candidates: Candidates): Selected {
+export function selectNodeAddresses(
+  node: Node,
+  { interfaces, cidrs }: AddressSelection,
+  candidates: Candidates,
+): Selected {
   if (interfaces === undefined && cidrs === undefined) return { addresses: onePerFamily(node.internalIPs) }
   // As the kubelet tells them first: of several that are as good, it is the one that others know as well.
   const reported = new Set(node.internalIPs.map(({ address }) => address))
@@ -51,7 +55,10 @@ export function selectNodeAddresses(node: Node, { interfaces, cidrs }: AddressSe
 }
 
 /** Neither on the way in nor on the way out, and none that comes and goes by itself (RFC 8981) or is another's. */
-function isUsable({ flags, scope, tentative, dadFailed, family, address, index }: Address, { links, own }: Candidates): boolean {
+function isUsable(
+  { flags, scope, tentative, dadFailed, family, address, index }: Address,
+  { links, own }: Candidates,
+): boolean {
   const link = links.get(index)
   if (link === undefined || link.loopback || own.has(link.name)) return false
   if (tentative || dadFailed || scope !== RT_SCOPE.UNIVERSE || (flags & IFA_F.DEPRECATED) !== 0) return false
@@ -61,10 +68,18 @@ function isUsable({ flags, scope, tentative, dadFailed, family, address, index }
 const onePerFamily = (ips: readonly Ip[]): Ip[] =>
   ips.filter(({ family }, i) => ips.findIndex((other) => other.family === family) === i)
 
-const selectionText = ({ interfaces, cidrs }: { interfaces?: readonly string[] | undefined; cidrs?: AddressSelection['cidrs'] | undefined }): string =>
+const selectionText = ({
+  interfaces,
+  cidrs,
+}: {
+  interfaces?: readonly string[] | undefined
+  cidrs?: AddressSelection['cidrs'] | undefined
+}): string =>
   [
     ...(interfaces === undefined ? [] : [`on a link called ${interfaces.join(' or ')}`]),
-    ...(cidrs === undefined ? [] : [`within ${cidrs.map(({ address, prefix }) => `${address}/${prefix}`).join(' or ')}`]),
+    ...(cidrs === undefined
+      ? []
+      : [`within ${cidrs.map(({ address, prefix }) => `${address}/${prefix}`).join(' or ')}`]),
   ].join(' and ')
 
 /** What is to be published for other nodes: the selection; undefined where they find the same in the InternalIPs. */

@@ -1,5 +1,5 @@
 import { type FamilyName, IPV4 } from '../base/family.js'
-import { type Cidr, formatCidr, type Ip } from '../base/ip.js'
+import { type Cidr, familyOf, formatCidr, type Ip } from '../base/ip.js'
 import { TUNNELS } from '../base/names.js'
 import { type Node } from '../model/node.js'
 import { linkLocalOf } from '../model/linklocal.js'
@@ -142,11 +142,13 @@ const WITHOUT: Readonly<Record<RouteMode, (destination: Cidr) => string>> = {
 
 interface Peer {
   readonly routes: readonly PeerRoute[]
+  /** Addresses that have a way back to this node's pods. */
+  readonly hosts: readonly Cidr[]
   /** A line each, for people. */
   readonly problems: readonly string[]
 }
 
-const NO_PEER: Peer = { routes: [], problems: [] }
+const NO_PEER: Peer = { routes: [], hosts: [], problems: [] }
 
 /**
  * All other nodes and how their pods are reached from here. A node that changes costs what it is, however many there
@@ -181,11 +183,6 @@ export class PeerCatalog {
     for (const name of this.#nodes.keys()) this.#look(name)
   }
 
-  /** All routes, in no order. */
-  *each(): Iterable<PeerRoute> {
-    for (const { routes } of this.#peers.values()) yield* routes
-  }
-
   routesTo(name: string): readonly PeerRoute[] {
     return (this.#peers.get(name) ?? NO_PEER).routes
   }
@@ -199,9 +196,14 @@ export class PeerCatalog {
     return this.#inOrder().flatMap(({ problems }) => problems)
   }
 
-  /** Pod networks of all nodes, this one included. */
-  *networks(): Iterable<Cidr> {
+  /**
+   * Where this node's pods go with their own addresses: to all pods, and to nodes that are reached straight, which have
+   * a route back to them. One in a tunnel is sent to outside of it, and its answer would come through routers that know
+   * no pods; a route for its address into the tunnel that is carried to that very address would lead in a circle.
+   */
+  *known(): Iterable<Cidr> {
     for (const { cidr } of this.#claims.all()) yield cidr
+    for (const { hosts } of this.#peers.values()) yield* hosts
   }
 
   #inOrder(): Peer[] {
@@ -220,13 +222,19 @@ export class PeerCatalog {
     const problems = nodeAddressesProblem === undefined ? [] : [`${nodeAddressesProblem}; its InternalIPs are used`]
     for (const { claim, refusedFor } of this.#claims.of(name)) {
       const network = formatCidr(claim.cidr)
-      const route = name === this.#self || refusedFor !== undefined ? undefined : routeTo(node, claim.cidr, this.#vantage)
+      const route =
+        name === this.#self || refusedFor !== undefined ? undefined : routeTo(node, claim.cidr, this.#vantage)
       if (refusedFor !== undefined)
         problems.push(`pod network ${network} overlaps ${formatCidr(refusedFor.cidr)} of node ${refusedFor.node}`)
       else if (route !== undefined) routes.push(route)
       else if (name !== this.#self)
         problems.push(`${WITHOUT[this.#vantage.mode](claim.cidr)} for pod network ${network}`)
     }
-    return { routes, problems: problems.map((problem) => `node ${name}: ${problem}`) }
+    return { routes, hosts: routes.flatMap(hostOf), problems: problems.map((problem) => `node ${name}: ${problem}`) }
   }
+}
+
+function hostOf({ kind, destination: { family }, gateway }: PeerRoute): Cidr[] {
+  if (kind !== 'direct' || familyOf(gateway) !== family) return []
+  return [{ family, address: gateway, prefix: family.bits }]
 }

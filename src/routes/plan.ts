@@ -49,7 +49,8 @@ interface Place {
 export const placeOf = ({ destination, table = RT_TABLE.MAIN, priority }: Place): string =>
   `${formatCidr(destination)} ${table} ${priority ?? DEFAULT_PRIORITY[destination.family.name]}`
 
-export const neighbourKey = ({ device, address }: Pick<WayNeighbour, 'device' | 'address'>): string => `${device} ${address}`
+export const neighbourKey = ({ device, address }: Pick<WayNeighbour, 'device' | 'address'>): string =>
+  `${device} ${address}`
 export const vtepKey = ({ device, mac }: Pick<WayVtep, 'device' | 'mac'>): string => `${device} ${mac}`
 
 /** What routes need in the kernel. */
@@ -98,9 +99,18 @@ export interface ObservedWays {
  */
 export function observedWays({ routes, neighbours, vteps, names }: ObservedWays): Ways {
   return {
-    routes: keyBy(routes.flatMap((route) => foundRoute(route, names) ?? []), ({ route }) => placeOf(route)),
-    neighbours: keyBy(neighbours.flatMap((neighbour) => foundNeighbour(neighbour, names) ?? []), neighbourKey),
-    vteps: keyBy(vteps.flatMap((entry) => foundVtep(entry, names) ?? []), vtepKey),
+    routes: keyBy(
+      routes.flatMap((route) => foundRoute(route, names) ?? []),
+      ({ route }) => placeOf(route),
+    ),
+    neighbours: keyBy(
+      neighbours.flatMap((neighbour) => foundNeighbour(neighbour, names) ?? []),
+      neighbourKey,
+    ),
+    vteps: keyBy(
+      vteps.flatMap((entry) => foundVtep(entry, names) ?? []),
+      vtepKey,
+    ),
   }
 }
 

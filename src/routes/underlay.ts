@@ -39,7 +39,9 @@ export function underlaysOf(
 
 /** The underlay on whose link an address can be reached without a router; undefined where there is none. */
 export const onLink = (underlays: readonly Underlay[], { family, address }: Ip): Underlay | undefined =>
-  underlays.find((underlay) => underlay.family === family && underlay.connected.some((cidr) => cidrContains(cidr, address)))
+  underlays.find(
+    (underlay) => underlay.family === family && underlay.connected.some((cidr) => cidrContains(cidr, address)),
+  )
 
 /** MTU of Ethernet, where the node's own link is not known. */
 const DEFAULT_MTU = 1500
@@ -53,7 +55,8 @@ const OVERHEAD = { ipv4: 20 + 30, ipv6: 40 + 30 } as const
  */
 export function podMtu({ mode, mtu }: Routing, underlays: readonly Underlay[]): number {
   if (mtu !== undefined) return mtu
-  if (mode === 'direct') return Math.min(...underlays.map((underlay) => underlay.mtu), ...(underlays.length === 0 ? [DEFAULT_MTU] : []))
+  if (mode === 'direct')
+    return Math.min(...underlays.map((underlay) => underlay.mtu), ...(underlays.length === 0 ? [DEFAULT_MTU] : []))
   const [preferred] = underlays
   return preferred === undefined ? DEFAULT_MTU - OVERHEAD.ipv4 : preferred.mtu - OVERHEAD[preferred.family.name]
 }

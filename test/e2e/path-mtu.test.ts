@@ -125,7 +125,11 @@ t.test('a given size counts, where the path takes less than the links', async (t
   }
   for (const address of pods[3]!.addresses)
     t.equal(await sendWhole(pods[0]!.place, targets[3]!, address, 1330), 'arrived', address)
-  t.match(inside('router', 'nstat', '-az', 'IpFragCreates').stdout, /IpFragCreates +0 /, 'and no router had to cut anything')
+  t.match(
+    inside('router', 'nstat', '-az', 'IpFragCreates').stdout,
+    /IpFragCreates +0 /,
+    'and no router had to cut anything',
+  )
 })
 
 t.test('without tunnels packets are as large as the links take', async (t) => {
@@ -144,7 +148,12 @@ const retransmitted = ({ name }: LabPod): number =>
   Number(/TcpRetransSegs +(\d+)/.exec(inside(`pod-${name}`, 'nstat', '-az', 'TcpRetransSegs').stdout)?.[1])
 
 /** Sends some megabytes; answers how many bytes came, and the size of segments at the end. */
-async function transfer(t: TestContext, from: LabPod, to: LabPod, address: string): Promise<{ received: number; mss: number }> {
+async function transfer(
+  t: TestContext,
+  from: LabPod,
+  to: LabPod,
+  address: string,
+): Promise<{ received: number; mss: number }> {
   let received = 0
   const server = await to.place.listen(7001, (socket) => {
     socket.on('data', (data: Buffer) => (received += data.length))

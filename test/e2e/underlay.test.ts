@@ -4,7 +4,15 @@ import { nodeObject } from '../../src/cli/demo/layout.js'
 import { type Place } from '../../src/cli/demo/place.js'
 import { ask, Lab, type LabPod, serviceValue, sleep } from '../support/lab.js'
 import { type TestContext } from '../support/node.js'
-import { clearTopology, demoNode, inside, ip, type LabRouting, type Topology, type TopologyNode } from '../support/topology.js'
+import {
+  clearTopology,
+  demoNode,
+  inside,
+  ip,
+  type LabRouting,
+  type Topology,
+  type TopologyNode,
+} from '../support/topology.js'
 
 /** Pods reach pods, nodes and the world, whatever lies between the nodes. */
 
@@ -67,7 +75,8 @@ async function failures(all: readonly LabPod[]): Promise<string[]> {
           if (client === server) continue
           const { answer, failure } = await ask(client.place, protocol, address, 8080)
           const right = answer?.pod === server.name && answer.client === client.addresses[i]
-          if (!right) found.push(`${client.name} to ${server.name} ${address} ${protocol}: ${failure ?? answer?.client ?? ''}`)
+          if (!right)
+            found.push(`${client.name} to ${server.name} ${address} ${protocol}: ${failure ?? answer.client}`)
         }
   return found
 }
@@ -128,10 +137,13 @@ t.test('tunnels carry, whatever lies between', async (t) => {
 
   t.test('also through a Service, from whatever address it sends', async (t) => {
     const clusterIPs = ['10.96.0.10', 'fd00:96::10']
-    await lab.write({ ...serviceValue({ name: 'far', clusterIPs, selector: { on: 'node-3' }, ports: [{ port: 80, targetPort: 8080 }] }) })
+    await lab.write({
+      ...serviceValue({ name: 'far', clusterIPs, selector: { on: 'node-3' }, ports: [{ port: 80, targetPort: 8080 }] }),
+    })
     await lab.endpoints(2)
     for (const place of [lab.node('node-1').place, first.place])
-      for (const address of clusterIPs) t.match((await ask(place, 'TCP', address, 80)).answer, { pod: third.name }, address)
+      for (const address of clusterIPs)
+        t.match((await ask(place, 'TCP', address, 80)).answer, { pod: third.name }, address)
   })
 
   t.test('a pod reaches every node', async (t) => {
@@ -148,7 +160,8 @@ t.test('tunnels carry, whatever lies between', async (t) => {
     ip('route', 'add', '172.31.0.0/16', 'via', '203.0.113.1')
     ip('route', 'add', 'fd00:31::/32', 'via', 'fd00:9::1')
     const { seen } = await listening(t, lab.outside, 9002)
-    for (const address of ['203.0.113.9', 'fd00:9::9']) t.ok((await ask(first.place, 'TCP', address, 9002)).answer, address)
+    for (const address of ['203.0.113.9', 'fd00:9::9'])
+      t.ok((await ask(first.place, 'TCP', address, 9002)).answer, address)
     t.same(seen(), lab.node('node-1').addresses)
   })
 
@@ -186,7 +199,8 @@ t.test('auto: straight on the same segment, in a tunnel through the router', asy
       ['node-3', lab.node('node-1').addresses],
     ] as const) {
       const { seen } = await listening(t, lab.node(name).place, 9003)
-      for (const address of lab.node(name).addresses) t.ok((await ask(all[0]!.place, 'TCP', address, 9003)).answer, address)
+      for (const address of lab.node(name).addresses)
+        t.ok((await ask(all[0]!.place, 'TCP', address, 9003)).answer, address)
       t.same(seen(), sees, name)
     }
   })
@@ -217,7 +231,9 @@ t.test('a node that changes its address keeps its tunnels, and all find it again
   for (const address of at('far', 2, 13).addresses) ip('-n', 'node-3', 'address', 'delete', address, 'dev', 'eth0')
   for (const router of routersOf(2)) ip('-n', 'node-3', 'route', 'replace', 'default', 'via', router)
   await eventually(async () => ip('-n', 'node-3', '-d', 'link', 'show', 'nlx4').includes('local 172.31.2.33'))
-  await eventually(async () => inside('node-1', 'bridge', 'fdb', 'show', 'dev', 'nlx4').stdout.includes('dst 172.31.2.33'))
+  await eventually(async () =>
+    inside('node-1', 'bridge', 'fdb', 'show', 'dev', 'nlx4').stdout.includes('dst 172.31.2.33'),
+  )
   await eventually(async () => (await failures(all)).length === 0)
   t.same(await failures(all), [])
   t.equal(device(), before, 'the device is the same')
@@ -258,7 +274,9 @@ for (const [name, [select, net]] of Object.entries(SELECTIONS))
           annotated(nodeObject(demoNode(node)), `172.31.${net}.${11 + i}, fd00:31:${net}::${11 + i}`),
         ),
       )
-    await eventually(async () => (await lab.node('node-1').agent.status()).routes.some(({ gateway }) => gateway === `172.31.${net}.12`))
+    await eventually(async () =>
+      (await lab.node('node-1').agent.status()).routes.some(({ gateway }) => gateway === `172.31.${net}.12`),
+    )
     const all = await pods(lab, 'select')
     t.same(await failures(all), [])
     t.match(ip('-n', 'node-1', 'route', 'get', all[1]!.addresses[0]!), net === 1 ? /dev eth0/ : /dev net1/)
@@ -272,16 +290,32 @@ const ipv6Only: Topology = {
   nodes: [
     { name: 'node-1', links: { eth0: at('near', 1, 11) }, routers: routersOf(1), podCIDRs: podsOf(1) },
     { name: 'node-2', links: { eth0: at('far', 2, 12) }, routers: routersOf(2), podCIDRs: podsOf(2) },
-    { name: 'node-3', links: { eth0: { segment: 'near', addresses: ['fd00:31:1::13/64'] } }, routers: ['fd00:31:1::1'], podCIDRs: podsOf(3) },
-    { name: 'node-4', links: { eth0: { segment: 'far', addresses: ['fd00:31:2::14/64'] } }, routers: ['fd00:31:2::1'], podCIDRs: podsOf(4) },
+    {
+      name: 'node-3',
+      links: { eth0: { segment: 'near', addresses: ['fd00:31:1::13/64'] } },
+      routers: ['fd00:31:1::1'],
+      podCIDRs: podsOf(3),
+    },
+    {
+      name: 'node-4',
+      links: { eth0: { segment: 'far', addresses: ['fd00:31:2::14/64'] } },
+      routers: ['fd00:31:2::1'],
+      podCIDRs: podsOf(4),
+    },
   ],
 }
 
 t.test('without tunnels an IPv6 address is the next hop of IPv4 pods as well', async (t) => {
   const nodes = ipv6Only.nodes.filter(({ links }) => links['eth0']?.segment === 'near')
-  const lab = await raised(t, { segments: { near: [] }, nodes: nodes.map((node) => ({ ...node, routers: [], routing: { mode: 'direct' } })) })
+  const lab = await raised(t, {
+    segments: { near: [] },
+    nodes: nodes.map((node) => ({ ...node, routers: [], routing: { mode: 'direct' } })),
+  })
   const all = await pods(lab, 'hop')
-  t.match(ip('-n', 'node-1', 'route', 'show', '10.244.3.0/24'), /via inet6 fd00:31:1::13 dev eth0 proto 110 src 10\.244\.1\.1/)
+  t.match(
+    ip('-n', 'node-1', 'route', 'show', '10.244.3.0/24'),
+    /via inet6 fd00:31:1::13 dev eth0 proto 110 src 10\.244\.1\.1/,
+  )
   t.same(await failures(all), [])
   for (const node of lab.nodes)
     for (const pod of all)

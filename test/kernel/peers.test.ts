@@ -1,5 +1,4 @@
 import t from 'tap'
-import { Talk } from '../../src/kernel/talk.js'
 import { vtepMac } from '../../src/routes/tunnel.js'
 import {
   clearNamespace,
@@ -15,13 +14,18 @@ import {
   TestNode,
   UPLINK,
 } from '../support/node.js'
+import { TalkCounter } from '../support/talk-counter.js'
 
 /** A node behind a router. */
 const FAR = nodeObject('node-3', ['10.244.3.0/24', 'fd00:244:3::/64'], ['192.168.99.3', 'fd00:99::3'])
 /** And one that has IPv6 alone. */
 const SIX = nodeObject('node-6', ['10.244.6.0/24', 'fd00:244:6::/64'], ['fd00:99::6'])
 
-async function started(t: TestContext, mode: 'auto' | 'vxlan' = 'auto', objects = [SELF, PEER, FAR, SIX]): Promise<TestNode> {
+async function started(
+  t: TestContext,
+  mode: 'auto' | 'vxlan' = 'auto',
+  objects = [SELF, PEER, FAR, SIX],
+): Promise<TestNode> {
   t.teardown(clearNamespace)
   raiseUplink()
   return new TestNode(t, objects, { mode }).start()
@@ -30,7 +34,8 @@ async function started(t: TestContext, mode: 'auto' | 'vxlan' = 'auto', objects 
 const bridge = (...args: readonly string[]): string => run('bridge', ...args)
 const routes = (): string => `${ip('route')}${ip('-6', 'route')}`
 const fdb = (device = 'nlx4'): string => bridge('fdb', 'show', 'dev', device)
-const neighbours = (device = 'nlx4'): string => `${ip('neigh', 'show', 'dev', device)}${ip('-6', 'neigh', 'show', 'dev', device)}`
+const neighbours = (device = 'nlx4'): string =>
+  `${ip('neigh', 'show', 'dev', device)}${ip('-6', 'neigh', 'show', 'dev', device)}`
 const device = (name = 'nlx4'): string => ip('-d', 'link', 'show', name)
 
 const MAC = vtepMac('node-3')
@@ -43,7 +48,12 @@ const RIGHT: readonly [read: () => string, text: RegExp][] = [
   [() => fdb('nlx6'), new RegExp(`^${vtepMac('node-6')} dst fd00:99::6 self permanent\\s*$`)],
   [neighbours, new RegExp(`10\\.244\\.3\\.1 lladdr ${MAC} PERMANENT proto 110`)],
   [neighbours, new RegExp(`fe80::\\S+ lladdr ${MAC} PERMANENT proto 110`)],
-  [device, new RegExp(`mtu 1430 [^]*link/ether ${vtepMac('node-1')} [^]*vxlan id 110 local 192\\.168\\.50\\.1 srcport 0 0 dstport 4789 nolearning .*udpcsum`)],
+  [
+    device,
+    new RegExp(
+      `mtu 1430 [^]*link/ether ${vtepMac('node-1')} [^]*vxlan id 110 local 192\\.168\\.50\\.1 srcport 0 0 dstport 4789 nolearning .*udpcsum`,
+    ),
+  ],
   [device, /<BROADCAST,MULTICAST,UP/],
   [() => device('nlx6'), /mtu 1410 [^]*vxlan id 110 local fd00:50::1 .*dstport 4789 nolearning/],
   [() => ip('address', 'show', 'nlx4'), /inet 10\.244\.1\.1\/32 [^]*inet6 fd00:244:1::1\/128/],
@@ -83,8 +93,10 @@ const DRIFTS: Readonly<Record<string, () => unknown>> = {
   'a route to a node on the link was deleted': () => ip('route', 'delete', '10.244.2.0/24'),
   'a route leads past the tunnel': () => ip('route', 'replace', '10.244.3.0/24', 'via', '192.168.50.9', 'proto', '110'),
   'a forwarding entry was deleted': () => bridge('fdb', 'delete', MAC, 'dev', 'nlx4', 'dst', '192.168.99.3'),
-  'a forwarding entry leads to another node': () => bridge('fdb', 'replace', MAC, 'dev', 'nlx4', 'dst', '192.168.99.66'),
-  'a forwarding entry has another port': () => bridge('fdb', 'replace', MAC, 'dev', 'nlx4', 'dst', '192.168.99.3', 'port', '8472'),
+  'a forwarding entry leads to another node': () =>
+    bridge('fdb', 'replace', MAC, 'dev', 'nlx4', 'dst', '192.168.99.66'),
+  'a forwarding entry has another port': () =>
+    bridge('fdb', 'replace', MAC, 'dev', 'nlx4', 'dst', '192.168.99.3', 'port', '8472'),
   'somebody has it flood': () => bridge('fdb', 'append', zeros, 'dev', 'nlx4', 'dst', '192.168.99.66'),
   'a neighbour was deleted': () => ip('neigh', 'delete', '10.244.3.1', 'dev', 'nlx4'),
   'a neighbour has another MAC address': () =>
@@ -99,7 +111,8 @@ const DRIFTS: Readonly<Record<string, () => unknown>> = {
   'the device has another MTU': () => ip('link', 'set', 'nlx4', 'mtu', '1500'),
   'the device has another MAC address': () => ip('link', 'set', 'nlx4', 'address', '02:00:00:00:00:01'),
   'the device learns': () => ip('link', 'set', 'nlx4', 'type', 'vxlan', 'id', '110', 'learning'),
-  'the device has another local address': () => ip('link', 'set', 'nlx4', 'type', 'vxlan', 'id', '110', 'local', '192.168.50.77'),
+  'the device has another local address': () =>
+    ip('link', 'set', 'nlx4', 'type', 'vxlan', 'id', '110', 'local', '192.168.50.77'),
   'the device was deleted': () => ip('link', 'delete', 'nlx4'),
   'both devices were deleted': () => {
     ip('link', 'delete', 'nlx4')
@@ -129,7 +142,8 @@ t.test("others' devices, neighbours and forwarding entries are left alone", asyn
   bridge('fdb', 'append', zeros, 'dev', 'foreign0', 'dst', '192.168.99.9')
   ip('neigh', 'add', '10.1.1.1', 'lladdr', MAC, 'dev', 'foreign0', 'nud', 'permanent')
   ip('route', 'add', '10.1.0.0/16', 'via', '10.1.1.1', 'dev', 'foreign0', 'onlink')
-  const before = (): string => `${ip('-d', 'link', 'show', 'foreign0')}${fdb('foreign0')}${neighbours('foreign0')}${ip('route', 'show', '10.1.0.0/16')}`
+  const before = (): string =>
+    `${ip('-d', 'link', 'show', 'foreign0')}${fdb('foreign0')}${neighbours('foreign0')}${ip('route', 'show', '10.1.0.0/16')}`
   const was = before()
   const node = await new TestNode(t, [SELF, PEER, FAR, SIX], { mode: 'auto' }).start()
   ip('neigh', 'add', '10.77.0.1', 'lladdr', '02:00:00:00:00:77', 'dev', 'nlx4', 'nud', 'permanent')
@@ -189,7 +203,7 @@ t.test('an agent that starts again changes nothing that is right', async (t) => 
 
 t.test('what the agent does itself does not make it look again', async (t) => {
   const node = await started(t)
-  const dumps = await restingDumps(t)
+  const talk = await restingCounter(t)
   const counter = new OperationCounter(t)
   node.source.put(nodeObject('node-9', ['10.244.9.0/24', 'fd00:244:9::/64'], ['192.168.99.9']))
   await eventually(() => fdb().includes('192.168.99.9'))
@@ -198,65 +212,54 @@ t.test('what the agent does itself does not make it look again', async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 1500))
   const ops = counter.take().filter(({ kind }) => !kind.startsWith('elements'))
   t.equal(ops.length, 10, 'two routes, two neighbours, one forwarding entry, made and taken away')
-  t.same(dumps(), [], 'and nothing was listed')
+  t.same(talk.dumps(), [], 'and nothing was listed')
 })
 
 const FLEET = Array.from({ length: 500 }, (_, i) =>
-  nodeObject(`fleet-${i}`, [`10.${100 + (i >> 8)}.${i & 255}.0/24`, `fd00:100:${i.toString(16)}::/64`], [`192.168.${100 + (i >> 8)}.${i & 255}`]),
+  nodeObject(
+    `fleet-${i}`,
+    [`10.${100 + (i >> 8)}.${i & 255}.0/24`, `fd00:100:${i.toString(16)}::/64`],
+    [`192.168.${100 + (i >> 8)}.${i & 255}`],
+  ),
 )
 
 t.test('500 nodes that join at once take one batch, and each costs what it is', async (t) => {
   const node = await started(t, 'vxlan', [SELF])
-  const dumps = await restingDumps(t)
-  const batches = countBatches(t)
+  const talk = await restingCounter(t)
   node.source.put(...FLEET)
   await t.resolves(eventually(() => fdb().split('\n').length > 500, 10_000))
-  const inTunnels = (): number => routes().split('\n').filter((line) => line.includes('nlx4 proto 110')).length
+  const inTunnels = (): number =>
+    routes()
+      .split('\n')
+      .filter((line) => line.includes('nlx4 proto 110')).length
   await t.resolves(eventually(() => inTunnels() === 1000, 10_000))
-  const requests = batches().filter((count) => count > 1)
-  t.same(requests, [2500], 'two routes, two neighbours and one forwarding entry each, in one batch')
-  t.same(dumps(), [], 'and nothing was listed')
+  t.same(talk.batches(), [2500], 'two routes, two neighbours and one forwarding entry each, in one batch')
+  t.same(talk.dumps(), [], 'and nothing was listed')
 
   node.source.put(nodeObject('fleet-7', ['10.100.7.0/24', 'fd00:100:7::/64'], ['192.168.200.7']))
   await t.resolves(eventually(() => fdb().includes('192.168.200.7')))
-  t.same(batches().filter((count) => count > 0), [1], 'one that has another address is one request')
+  t.same(
+    talk.batches(),
+    [1],
+    'one that has another address is one request',
+  )
   node.source.remove(FLEET[8]!)
   await t.resolves(eventually(() => !routes().includes('10.100.8.0/24')))
-  t.same(batches().filter((count) => count > 0), [5])
-  t.same(dumps(), [])
+  t.same(
+    talk.batches(),
+    [5],
+  )
+  t.same(talk.dumps(), [])
 })
 
-/** What is listed of the kernel by anybody in this process, while the test runs. */
-function countDumps(t: TestContext): () => string[] {
-  const { dump } = Talk.prototype
-  const seen: string[] = []
-  Talk.prototype.dump = function (request) {
-    seen.push(request.operation)
-    return dump.call(this, request)
-  }
-  t.teardown(() => (Talk.prototype.dump = dump))
-  return () => seen.splice(0)
-}
-
-/** The same from when the node rests: the kernel looks for duplicates of link-local addresses for a while. */
-async function restingDumps(t: TestContext): Promise<() => string[]> {
+/** Counts from when the node rests: the kernel looks for duplicates of link-local addresses for a while. */
+async function restingCounter(t: TestContext): Promise<TalkCounter> {
   await eventually(() => !ip('-6', 'address').includes('tentative'), 10_000)
-  const dumps = countDumps(t)
+  const counter = new TalkCounter(t)
   do await new Promise((resolve) => setTimeout(resolve, 1500))
-  while (dumps().length > 0)
-  return dumps
-}
-
-/** How many requests other than questions each pipeline had. */
-function countBatches(t: TestContext): () => number[] {
-  const { pipeline } = Talk.prototype
-  const seen: number[] = []
-  Talk.prototype.pipeline = function (requests) {
-    seen.push(requests.filter(({ operation }) => !/^(find|list)/.test(operation)).length)
-    return pipeline.call(this, requests)
-  }
-  t.teardown(() => (Talk.prototype.pipeline = pipeline))
-  return () => seen.splice(0)
+  while (counter.dumps().length > 0)
+  counter.batches()
+  return counter
 }
 
 t.test('a node that has another address of its own takes it over', async (t) => {
@@ -266,7 +269,10 @@ t.test('a node that has another address of its own takes it over', async (t) => 
   await t.resolves(eventually(() => device().includes('local 192.168.51.1')))
   t.match(routes(), /10\.244\.2\.0\/24 via 192\.168\.50\.2 dev uplink0 proto 110/, 'the other is on the link as before')
   ip('address', 'delete', '192.168.50.1/24', 'dev', UPLINK)
-  await t.resolves(eventually(() => routes().includes('10.244.2.0/24 via 10.244.2.1 dev nlx4')), 'and is no longer')
+  await t.resolves(
+    eventually(() => routes().includes('10.244.2.0/24 via 10.244.2.1 dev nlx4')),
+    'and is no longer',
+  )
 })
 
 t.test('an address that is on no link is told of, and what stands stays', async (t) => {

@@ -50,10 +50,18 @@ export class Lab {
   /** The same with something between the nodes. */
   static async between(topology: Topology): Promise<Lab> {
     const { nodes } = topology
-    return Lab.#raise(nodes.map(demoNode), raiseTopology(topology), nodes.map(({ routing = {} }) => routing))
+    return Lab.#raise(
+      nodes.map(demoNode),
+      raiseTopology(topology),
+      nodes.map(({ routing = {} }) => routing),
+    )
   }
 
-  static async #raise(nodes: readonly DemoNode[], places: readonly Place[], routing: readonly LabRouting[]): Promise<Lab> {
+  static async #raise(
+    nodes: readonly DemoNode[],
+    places: readonly Place[],
+    routing: readonly LabRouting[],
+  ): Promise<Lab> {
     const directory = mkdtempSync(join(tmpdir(), 'netloom-lab-'))
     const state = new StateDirectory(join(directory, 'objects'))
     await state.write(nodes.map(nodeObject))

@@ -301,7 +301,8 @@ function exchange(socket: string, body: Record<string, unknown>): Promise<unknow
 export function clearNamespace(): void {
   nft('flush', 'ruleset')
   const links = JSON.parse(ip('-j', 'link')) as { readonly ifname: string }[]
-  for (const { ifname } of links) if (/^(netloom|nlm-|nlx|uplink|foreign|old)/.test(ifname)) tryIp('link', 'delete', ifname)
+  for (const { ifname } of links)
+    if (/^(netloom|nlm-|nlx|uplink|foreign|old)/.test(ifname)) tryIp('link', 'delete', ifname)
 }
 
 /** Deletes what may be gone: a veth goes with its other end. */

@@ -46,7 +46,12 @@ export function inside(namespace: string, ...command: readonly string[]) {
 }
 
 const sysctl = (namespace: string, settings: Readonly<Record<string, string>>): void => {
-  const { status, stderr } = inside(namespace, 'sysctl', '-qw', ...Object.entries(settings).map(([key, value]) => `${key}=${value}`))
+  const { status, stderr } = inside(
+    namespace,
+    'sysctl',
+    '-qw',
+    ...Object.entries(settings).map(([key, value]) => `${key}=${value}`),
+  )
   if (status !== 0) throw new Error(stderr)
 }
 
@@ -92,13 +97,15 @@ export function raiseTopology({ segments, routers = {}, nodes, mtu = 1500 }: Top
   for (const [router, links] of Object.entries(routers)) {
     createNamespace(router)
     sysctl(router, { ...FORWARDING, ...HOST })
-    for (const [segment, addresses] of Object.entries(links)) plug({ namespace: router, link: segment, segment, addresses, mtu })
+    for (const [segment, addresses] of Object.entries(links))
+      plug({ namespace: router, link: segment, segment, addresses, mtu })
   }
   return nodes.map(({ name, links, routers: gateways }) => {
     const place = new Place(createNamespace(name))
     ip('-n', name, 'link', 'set', 'lo', 'up')
     sysctl(name, HOST)
-    for (const [link, { segment, addresses }] of Object.entries(links)) plug({ namespace: name, link, segment, addresses, mtu })
+    for (const [link, { segment, addresses }] of Object.entries(links))
+      plug({ namespace: name, link, segment, addresses, mtu })
     for (const gateway of gateways) ip('-n', name, 'route', 'add', 'default', 'via', gateway)
     return place
   })

@@ -66,7 +66,9 @@ export async function sendWhole(from: Place, target: Target, address: string, by
   payload.write(mark)
   try {
     for (const end = performance.now() + PATIENCE_MS; performance.now() < end;) {
-      const refused = await new Promise<boolean>((resolve) => socket.send(payload, target.port, address, (error) => resolve(error !== null)))
+      const refused = await new Promise<boolean>((resolve) =>
+        socket.send(payload, target.port, address, (error) => resolve(error !== null)),
+      )
       if (refused) return 'too large'
       await sleep(PAUSE_MS)
       if (target.has(mark)) return 'arrived'

@@ -44,7 +44,8 @@ export const routesPlans: Planner = ([document]) => {
   const subnets = self?.podCIDRs ?? []
   const links = new Map([[UPLINK, { name: 'eth0', mtu: input.mtu, loopback: false }]])
   const uplink = (input.uplink ?? []).map((text) => ({ ...parseIpPrefix(text), index: UPLINK }) as Address)
-  const own = self === undefined ? [] : selectNodeAddresses(self, {}, { addresses: uplink, links, own: new Set() }).addresses
+  const own =
+    self === undefined ? [] : selectNodeAddresses(self, {}, { addresses: uplink, links, own: new Set() }).addresses
   const underlays = underlaysOf(own, uplink, links)
   const catalog = new PeerCatalog(input.node)
   catalog.move({ mode: routing.mode, subnets, underlays })
@@ -68,7 +69,13 @@ export const routesPlans: Planner = ([document]) => {
       title: 'ways to the other nodes',
       plan: planText(planWays(waysOf(catalog.routes()), observedWays({ ...observed(input), names: NAMES }))),
     },
-    { title: 'problems', plan: catalog.problems().map((problem) => `# ${problem}\n`).join('') },
+    {
+      title: 'problems',
+      plan: catalog
+        .problems()
+        .map((problem) => `# ${problem}\n`)
+        .join(''),
+    },
   ]
 }
 

@@ -206,12 +206,8 @@ const TABLE: { readonly [K in Op['kind']]: readonly (readonly [Fields<K>, string
     [{ neighbour: { ...parseIp('10.0.0.9'), device: 'br0', mac: MAC } }, 'ip neighbour delete 10.0.0.9 dev br0'],
   ],
   'fdb.replace': [[{ device: 'v0', mac: MAC }, `bridge fdb replace ${MAC} dev v0 master static`]],
-  'vtep.replace': [
-    [{ device: 'x0', mac: MAC, remote: 'fd00::2' }, `bridge fdb replace ${MAC} dev x0 dst fd00::2`],
-  ],
-  'vtep.delete': [
-    [{ device: 'x0', mac: MAC, remote: '192.0.2.2' }, `bridge fdb delete ${MAC} dev x0 dst 192.0.2.2`],
-  ],
+  'vtep.replace': [[{ device: 'x0', mac: MAC, remote: 'fd00::2' }, `bridge fdb replace ${MAC} dev x0 dst fd00::2`]],
+  'vtep.delete': [[{ device: 'x0', mac: MAC, remote: '192.0.2.2' }, `bridge fdb delete ${MAC} dev x0 dst 192.0.2.2`]],
   'clsact.add': [[{ device: 'v0' }, 'tc qdisc add dev v0 clsact']],
   'clsact.delete': [[{ device: 'v0' }, 'tc qdisc delete dev v0 clsact']],
   'ingress.redirect': [

@@ -75,14 +75,18 @@ t.test('a node goes by the addresses that its agent chose, and by its InternalIP
   t.same(lines([A, node('b', ['10.2.0.0/24'], ['192.168.0.2'], '192.168.7.2')]), ['10.2.0.0/24 via 192.168.7.2 (b)'])
   const catalog = catalogOf([A, node('b', ['10.2.0.0/24'], ['192.168.0.2'], 'nonsense')])
   t.match(catalog.routes(), [{ gateway: '192.168.0.2' }])
-  t.match(catalog.problems(), [/^node b: metadata\.annotations\[netloom\.dev\/node-addresses\]: .*nonsense.*InternalIPs/])
+  t.match(catalog.problems(), [
+    /^node b: metadata\.annotations\[netloom\.dev\/node-addresses\]: .*nonsense.*InternalIPs/,
+  ])
 })
 
 const BEHIND = node('behind', ['10.3.0.0/24', 'fd00:3::/64'], ['192.168.9.3', 'fd00:9::3'])
 const V6_ONLY = node('v6', ['10.4.0.0/24', 'fd00:4::/64'], ['fd00:9::4'])
 const V6_HERE = node('v6h', ['10.5.0.0/24', 'fd00:5::/64'], ['fd00::5'])
 
-const WAYS: Readonly<Record<string, readonly [peers: readonly Node[], vantage: Partial<Vantage>, routes: readonly string[]]>> = {
+const WAYS: Readonly<
+  Record<string, readonly [peers: readonly Node[], vantage: Partial<Vantage>, routes: readonly string[]]>
+> = {
   'vxlan: both families in one tunnel, over IPv4 where both nodes have it': [
     [B],
     { mode: 'vxlan' },
@@ -94,12 +98,18 @@ const WAYS: Readonly<Record<string, readonly [peers: readonly Node[], vantage: P
   'vxlan: over IPv6 to a node that has no IPv4': [
     [V6_ONLY],
     { mode: 'vxlan' },
-    ['10.4.0.0/24 via 10.4.0.1 in nlx6 to fd00:9::4 (v6)', `fd00:4::/64 via ${linkLocalOf(vtepMac('v6'))} in nlx6 to fd00:9::4 (v6)`],
+    [
+      '10.4.0.0/24 via 10.4.0.1 in nlx6 to fd00:9::4 (v6)',
+      `fd00:4::/64 via ${linkLocalOf(vtepMac('v6'))} in nlx6 to fd00:9::4 (v6)`,
+    ],
   ],
   'vxlan: over IPv6 from a node that has no IPv4': [
     [B],
     { mode: 'vxlan', underlays: [UNDERLAY_V6] },
-    ['10.2.0.0/24 via 10.2.0.1 in nlx6 to fd00::2 (b)', `fd00:2::/64 via ${linkLocalOf(vtepMac('b'))} in nlx6 to fd00::2 (b)`],
+    [
+      '10.2.0.0/24 via 10.2.0.1 in nlx6 to fd00::2 (b)',
+      `fd00:2::/64 via ${linkLocalOf(vtepMac('b'))} in nlx6 to fd00::2 (b)`,
+    ],
   ],
   'auto: straight to a node on the same link, in a tunnel to one that is not': [
     [B, BEHIND],
@@ -146,7 +156,10 @@ t.test("a tunnel's routes say all that the kernel has to know", async (t) => {
 t.test('nodes without a family in common are told of', async (t) => {
   const catalog = catalogOf([A, V6_ONLY], 'a', { ...DIRECT, mode: 'vxlan', underlays: [UNDERLAY_V4] })
   t.same(catalog.routes(), [])
-  t.match(catalog.problems(), [/^node v6: no node address of a family that this node has one of as well for pod network 10/, /fd00:4/])
+  t.match(catalog.problems(), [
+    /^node v6: no node address of a family that this node has one of as well for pod network 10/,
+    /fd00:4/,
+  ])
 })
 
 t.test('a change tells which nodes it concerns, and no others', async (t) => {
@@ -156,4 +169,13 @@ t.test('a change tells which nodes it concerns, and no others', async (t) => {
   t.same([...catalog.set('a', node('a', ['10.3.0.0/16'], ['192.168.0.1']))], ['behind'], 'who overlaps with the own')
   t.same([...catalog.set('b', undefined)], ['b'])
   t.same(catalog.routesTo('b'), [])
+})
+
+t.test("pods' own addresses are for all pods, and for nodes that have a way back to them", async (t) => {
+  const known = (mode: Vantage['mode']): string[] =>
+    [...catalogOf([A, B, BEHIND], 'a', { ...DIRECT, mode }).known()].map(formatCidr)
+  const networks = ['10.1.0.0/24', 'fd00:1::/64', '10.2.0.0/24', 'fd00:2::/64', '10.3.0.0/24', 'fd00:3::/64']
+  t.same(known('vxlan'), networks)
+  t.same(known('auto'), [...networks, '192.168.0.2/32', 'fd00::2/128'])
+  t.same(known('direct'), [...networks, '192.168.0.2/32', 'fd00::2/128', '192.168.9.3/32', 'fd00:9::3/128'])
 })

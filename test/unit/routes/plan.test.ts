@@ -5,7 +5,15 @@ import { type FdbEntry, type Neighbour } from '../../../src/codec/rtnl/neighbour
 import { type Route } from '../../../src/codec/rtnl/route.js'
 import { planText } from '../../../src/ops/text.js'
 import { type PeerRoute } from '../../../src/routes/peers.js'
-import { differsFrom, type ObservedWays, observedWays, planWays, replaceWays, type WayEvent, waysOf } from '../../../src/routes/plan.js'
+import {
+  differsFrom,
+  type ObservedWays,
+  observedWays,
+  planWays,
+  replaceWays,
+  type WayEvent,
+  waysOf,
+} from '../../../src/routes/plan.js'
 
 interface ActualFields extends Partial<Route> {
   readonly to: string
@@ -125,7 +133,10 @@ const TUNNELS: Readonly<Record<string, readonly [have: Partial<ObservedWays>, pl
     { routes: [ROUTE], neighbours: [NEIGHBOUR], vteps: [{ ...VTEP, destination: '192.168.9.66' }] },
     [MAKE_VTEP],
   ],
-  'one with another port': [{ routes: [ROUTE], neighbours: [NEIGHBOUR], vteps: [{ ...VTEP, port: 8472 }] }, [MAKE_VTEP]],
+  'one with another port': [
+    { routes: [ROUTE], neighbours: [NEIGHBOUR], vteps: [{ ...VTEP, port: 8472 }] },
+    [MAKE_VTEP],
+  ],
   'one that is to age': [{ routes: [ROUTE], neighbours: [NEIGHBOUR], vteps: [{ ...VTEP, state: 0x2 }] }, [MAKE_VTEP]],
   'one that would flood goes: nobody else has anything on our devices': [
     { routes: [ROUTE], neighbours: [NEIGHBOUR], vteps: [VTEP, { ...VTEP, mac: '00:00:00:00:00:00' }] },
@@ -146,7 +157,11 @@ const TUNNELS: Readonly<Record<string, readonly [have: Partial<ObservedWays>, pl
   'a neighbour of ours that nobody needs goes, and what the kernel or others found out stays': [
     {
       routes: [ROUTE],
-      neighbours: [NEIGHBOUR, { ...NEIGHBOUR, ...parseIp('10.7.0.1') }, { ...NEIGHBOUR, ...parseIp('10.8.0.1'), protocol: 0 }],
+      neighbours: [
+        NEIGHBOUR,
+        { ...NEIGHBOUR, ...parseIp('10.7.0.1') },
+        { ...NEIGHBOUR, ...parseIp('10.8.0.1'), protocol: 0 },
+      ],
       vteps: [VTEP],
     },
     ['ip neighbour delete 10.7.0.1 dev nlx4'],
@@ -182,13 +197,21 @@ t.test('parts of what is held change in place', async (t) => {
   t.same(planWays(waysOf(DESIRED), held), [])
 })
 
-const route = (fields: Partial<Route> = {}, gone = false): WayEvent => ({ kind: 'route', gone, route: { ...ROUTE, ...fields } })
+const route = (fields: Partial<Route> = {}, gone = false): WayEvent => ({
+  kind: 'route',
+  gone,
+  route: { ...ROUTE, ...fields },
+})
 const neighbour = (fields: Partial<Neighbour> = {}, gone = false): WayEvent => ({
   kind: 'neighbour',
   gone,
   neighbour: { ...NEIGHBOUR, ...fields },
 })
-const fdb = (fields: Partial<FdbEntry> = {}, gone = false): WayEvent => ({ kind: 'fdb', gone, entry: { ...VTEP, ...fields } })
+const fdb = (fields: Partial<FdbEntry> = {}, gone = false): WayEvent => ({
+  kind: 'fdb',
+  gone,
+  entry: { ...VTEP, ...fields },
+})
 
 const EVENTS: Readonly<Record<string, readonly [event: WayEvent, differs: boolean]>> = {
   'a route as we made it': [route(), false],

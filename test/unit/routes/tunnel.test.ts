@@ -5,7 +5,14 @@ import { type Address } from '../../../src/codec/rtnl/address.js'
 import { type Link } from '../../../src/codec/rtnl/link.js'
 import { planText } from '../../../src/ops/text.js'
 import { DEFAULT_ROUTING, type Routing } from '../../../src/routes/routing.js'
-import { desiredTunnels, planLeftovers, planTunnel, type TunnelActual, tunnelSysctls, vtepMac } from '../../../src/routes/tunnel.js'
+import {
+  desiredTunnels,
+  planLeftovers,
+  planTunnel,
+  type TunnelActual,
+  tunnelSysctls,
+  vtepMac,
+} from '../../../src/routes/tunnel.js'
 import { UNDERLAY_V4, UNDERLAY_V6 } from './fake-node.js'
 
 const SUBNETS = [parseCidr('10.1.0.0/24'), parseCidr('fd00:1::/64')]
@@ -43,7 +50,9 @@ const RIGHT: TunnelActual = {
 }
 
 const lines = (desired: typeof FOUR, actual: TunnelActual): string[] =>
-  planText(planTunnel(desired!, actual)).split('\n').filter((line) => line !== '')
+  planText(planTunnel(desired!, actual))
+    .split('\n')
+    .filter((line) => line !== '')
 
 t.test('a node has a device for each family of its own', async (t) => {
   t.match(
@@ -72,7 +81,10 @@ t.test('a device is made with everything that it needs', async (t) => {
     'sysctl -w net.ipv4.conf.nlx4.rp_filter=2',
     'sysctl -w net.ipv4.conf.nlx4.send_redirects=0',
   ])
-  t.match(lines(SIX, { link: undefined, addresses: [], sysctls: new Map() })[0], /local fd00::1 nolearning dstport 4789$/)
+  t.match(
+    lines(SIX, { link: undefined, addresses: [], sysctls: new Map() })[0],
+    /local fd00::1 nolearning dstport 4789$/,
+  )
 })
 
 t.test('a device that is right costs nothing', async (t) => t.same(lines(FOUR, RIGHT), []))
@@ -85,7 +97,10 @@ const ANEW = [/link delete dev nlx4/, /link add name nlx4/]
 const DRIFTS: Readonly<Record<string, readonly [actual: Partial<TunnelActual>, plan: readonly (string | RegExp)[]]>> = {
   'it is down': [{ link: { ...LINK, up: false } }, ['ip link set dev nlx4 up']],
   'its MTU is another': [{ link: { ...LINK, mtu: 1500 } }, ['ip link set dev nlx4 mtu 1450']],
-  'its MAC address is another': [{ link: { ...LINK, mac: '02:00:00:00:00:01' } }, [`ip link set dev nlx4 address ${vtepMac('a')}`]],
+  'its MAC address is another': [
+    { link: { ...LINK, mac: '02:00:00:00:00:01' } },
+    [`ip link set dev nlx4 address ${vtepMac('a')}`],
+  ],
   'the node has another address: in place, so that no route goes': [
     vxlan({ local: '192.168.0.9' }),
     ['ip link set dev nlx4 type vxlan id 110 local 192.168.0.1 nolearning'],
@@ -113,7 +128,13 @@ for (const [name, [actual, plan]] of Object.entries(DRIFTS))
   t.test(`put right: ${name}`, async (t) => t.match(lines(FOUR, { ...RIGHT, ...actual }), plan))
 
 t.test('what cannot be changed makes the device anew', async (t) => {
-  for (const changes of [{ port: 8472 }, { group: '192.168.0.3' }, { local: undefined }, { local: 'fd00::1' }, { udpChecksum: false }])
+  for (const changes of [
+    { port: 8472 },
+    { group: '192.168.0.3' },
+    { local: undefined },
+    { local: 'fd00::1' },
+    { udpChecksum: false },
+  ])
     t.match(lines(FOUR, { ...RIGHT, ...vxlan(changes) }).slice(0, 2), ANEW, JSON.stringify(changes))
 })
 

@@ -42,7 +42,8 @@ t.test('who is on the same link can be told by the address', async (t) => {
   const underlays = underlaysOf([parseIp('fd00::1'), parseIp('192.168.0.1')], ADDRESSES, LINKS)
   t.match(onLink(underlays, parseIp('10.9.9.9')), { link: 'eth0' })
   t.match(onLink(underlays, parseIp('fd00::9')), { link: 'eth1' })
-  for (const far of ['192.168.7.2', '203.0.113.1', 'fd00:1::1', 'fe80::2']) t.notOk(onLink(underlays, parseIp(far)), far)
+  for (const far of ['192.168.7.2', '203.0.113.1', 'fd00:1::1', 'fe80::2'])
+    t.notOk(onLink(underlays, parseIp(far)), far)
 })
 
 t.test('a link to one other end reaches that end alone', async (t) => {
@@ -52,9 +53,16 @@ t.test('a link to one other end reaches that end alone', async (t) => {
 })
 
 const BOTH = [UNDERLAY_V4, UNDERLAY_V6]
-const MTUS: Readonly<Record<string, readonly [routing: Partial<Routing>, underlays: typeof BOTH, pods: number, tunnels: readonly number[]]>> = {
+const MTUS: Readonly<
+  Record<string, readonly [routing: Partial<Routing>, underlays: typeof BOTH, pods: number, tunnels: readonly number[]]>
+> = {
   "without tunnels pods have the link's": [{ mode: 'direct' }, BOTH, 1500, []],
-  'without tunnels and on two links, the smaller': [{ mode: 'direct' }, [UNDERLAY_V4, { ...UNDERLAY_V6, mtu: 1400 }], 1400, []],
+  'without tunnels and on two links, the smaller': [
+    { mode: 'direct' },
+    [UNDERLAY_V4, { ...UNDERLAY_V6, mtu: 1400 }],
+    1400,
+    [],
+  ],
   'what a tunnel over IPv4 takes is left out': [{ mode: 'vxlan' }, BOTH, 1450, [1450, 1430]],
   'where a tunnel may be needed as well': [{ mode: 'auto' }, BOTH, 1450, [1450, 1430]],
   'over IPv6 it is more': [{ mode: 'vxlan' }, [UNDERLAY_V6], 1430, [1430]],
@@ -68,5 +76,9 @@ for (const [name, [changes, underlays, pods, tunnels]] of Object.entries(MTUS))
   t.test(`MTU: ${name}`, async (t) => {
     const routing = { ...DEFAULT_ROUTING, ...changes }
     t.equal(podMtu(routing, underlays), pods)
-    if (tunnels.length > 0) t.same(underlays.map((underlay) => tunnelMtu(routing, underlays, underlay)), tunnels)
+    if (tunnels.length > 0)
+      t.same(
+        underlays.map((underlay) => tunnelMtu(routing, underlays, underlay)),
+        tunnels,
+      )
   })
