@@ -23,6 +23,15 @@ export const ROUTE_PROTOCOL = 110
 /** The same for the routes of a node to its own containers that are attached point to point. */
 export const POD_ROUTE_PROTOCOL = 111
 
+/**
+ * VXLAN devices that carry pods' packets to nodes behind routers, by the family that carries them. All that is on them
+ * is ours: forwarding entries have no mark of their own.
+ */
+export const TUNNELS: Readonly<Record<FamilyName, string>> = { ipv4: 'nlx4', ipv6: 'nlx6' }
+
+/** Their network identifier and UDP port, unless told otherwise; the port is the registered one (RFC 7348). */
+export const DEFAULT_VXLAN = { vni: 110, port: 4789 } as const
+
 /** Link group into which links are put that one request is to delete; the kernel's default group is 0. */
 export const DOOMED_LINK_GROUP = 0x6e6c6d
 
@@ -104,3 +113,6 @@ export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
 
 /** Annotation of a Lease that claims a node's subnet: ADDRESS/PREFIX. The holder of the Lease is the node. */
 export const SUBNET_ANNOTATION = `${API_PREFIX}/subnet`
+
+/** Annotation of a Node: the addresses that other nodes reach it by, separated by commas, where InternalIPs are not. */
+export const NODE_ADDRESSES_ANNOTATION = `${API_PREFIX}/node-addresses`

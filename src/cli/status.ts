@@ -38,7 +38,7 @@ export function statusText(status: AgentStatus): string {
     `node ${status.node}, netloom ${status.version}: ${status.ready ? 'ready' : 'not ready'}`,
     `pod networks: ${status.subnets.join(', ') || 'none'}`,
     `routes to other nodes: ${routes.length}`,
-    ...routes.map(({ destination, gateway, node }) => `  ${destination} via ${gateway} (${node})`),
+    ...routes.map(({ destination, gateway, node, kind }) => `  ${destination} via ${gateway} (${node}, ${kind})`),
     `pods: ${pods.length}`,
     ...pods.map(
       ({ pod, containerId, ifname, addresses }) => `  ${pod ?? containerId} ${ifname} ${addresses.join(' ')}`,

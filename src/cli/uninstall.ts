@@ -16,7 +16,8 @@ import { MASQUERADE } from '../masquerade/plan.js'
 import { type Op } from '../ops/op.js'
 import { planText } from '../ops/text.js'
 import { servicesTable } from '../proxy/layout.js'
-import { planPeerRoutes } from '../routes/peers.js'
+import { observedWays, planWays, waysOf } from '../routes/plan.js'
+import { planLeftovers } from '../routes/tunnel.js'
 import { type Command, EXIT, type ExitCode, type OptionValues, textOption } from './command.js'
 
 const HELP = `Usage: netloom uninstall [--dry-run] [--socket PATH] [--state-dir PATH]
@@ -92,6 +93,9 @@ async function answers(socket: string): Promise<boolean> {
 
 const { ENOENT, ECONNREFUSED } = constants.errno
 
+/** What is on the devices goes with them. */
+const NOTHING_ELSE = { neighbours: [], vteps: [], names: new Map<number, string>() }
+
 /** Everything in the kernel that has one of our names or numbers. Routes and rules first: traffic stops cleanly. */
 export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]> {
   const links = [...(await observeLinks(route)).values()]
@@ -100,10 +104,11 @@ export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]>
   const tables = [MASQUERADE, HOSTPORTS, ...ANTISPOOF_TABLES, ISOLATION, ...FAMILIES.map(servicesTable)]
   const present = await observeTables(netfilter)
   return [
-    ...planPeerRoutes([], routes.flat()),
+    ...planWays(waysOf([]), observedWays({ ...NOTHING_ELSE, routes: routes.flat() })),
     ...tables
       .filter(({ family, name }) => present.some((table) => table.family === family && table.name === name))
       .map((table): Op => ({ kind: 'table.delete', table })),
+    ...planLeftovers([], links),
     ...links
       .filter(
         ({ name, kind }) =>

@@ -7,6 +7,7 @@ import { type FrameBody } from '../codec/frame.js'
 import { type Journal } from '../ipam/journal-io.js'
 import { Pool } from '../ipam/pool.js'
 import { type Source } from '../kube/source.js'
+import { DEFAULT_ROUTING, type Routing } from '../routes/routing.js'
 import { Attachments } from './attachments.js'
 import { type AgentStatus } from './client.js'
 import { answerCni } from './cni.js'
@@ -16,6 +17,7 @@ import { FileLock } from '../kernel/lock.js'
 import { type Keeping } from './keeper.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
+import { routeText } from './peers.js'
 import { LOCK, openJournal, salvagedText } from './leases.js'
 import { type Handler, SocketServer } from './server.js'
 import { Services } from './services.js'
@@ -30,6 +32,8 @@ export interface AgentOptions {
   readonly stateDir: string
   /** Destinations outside of the pod networks that pods reach with their own addresses. */
   readonly masqueradeExceptions: readonly Cidr[]
+  /** How other nodes are reached; straight, by their InternalIPs, unless given. */
+  readonly routing?: Routing
   readonly log: Logger
 }
 
@@ -79,7 +83,7 @@ export class Agent {
   }
 
   private constructor(options: AgentOptions, server: SocketServer, lock: FileLock) {
-    const { node, source, stateDir, log, masqueradeExceptions } = options
+    const { node, source, stateDir, log, masqueradeExceptions, routing = DEFAULT_ROUTING } = options
     const { store } = source
     this.#options = options
     this.#journal = openJournal(stateDir, log)
@@ -92,6 +96,7 @@ export class Agent {
       node,
       log,
       masqueradeExceptions,
+      routing,
       onSubnets: (subnets) => (this.#pool.subnets = subnets),
       leases: () => this.#pool.leases.values(),
       onBridge: async (surroundings) => {
@@ -120,20 +125,21 @@ export class Agent {
 
   async #start(): Promise<void> {
     const { source, log, node } = this.#options
-    this.#kernel.watch(
-      (event) => this.#network.observed(event),
-      (table) => {
+    this.#kernel.watch({
+      network: (event) => this.#network.observed(event),
+      neighboursOf: (index) => this.#network.peers.isDevice(index),
+      ruleset: (table) => {
         this.#network.drifted(table)
         this.#services.drifted(table)
         for (const keeper of this.#keepers) keeper.drifted(table)
       },
-    )
+    })
     source.subscribe((changes) => {
       this.#network.update(changes)
       this.#services.update(changes)
     })
     await source.start()
-    await this.#network.reconciler.now()
+    await this.#network.start()
     this.#network.watch()
     if (this.#journal.salvaged !== undefined) await this.#attachments.adopt()
     await this.#attachments.recover((name) => name.startsWith(VETH_PREFIX) || name.startsWith(IFB_PREFIX))
@@ -177,7 +183,7 @@ export class Agent {
       version: VERSION,
       ready: this.#whyNotReady() === undefined,
       subnets: this.#network.subnets.map(formatCidr),
-      routes: this.#network.routes.map((route) => ({ ...route, destination: formatCidr(route.destination) })),
+      routes: this.#network.routes.map(routeText),
       pods: [...this.#attachments.leases].map(({ containerId, ifname, addresses, pod }) => ({
         containerId,
         ifname,
@@ -190,7 +196,7 @@ export class Agent {
         ...this.#services.problems(),
         ...(this.#journal.rewriteError === undefined ? [] : [this.#journal.rewriteError.message]),
         ...(this.#journal.salvaged === undefined ? [] : [salvagedText(this.#journal.salvaged)]),
-        ...[this.#network, this.#services, ...this.#keepers].flatMap(
+        ...[this.#network, this.#network.peers, this.#services, ...this.#keepers].flatMap(
           ({ reconciler }) => reconciler.error?.message ?? [],
         ),
         ...source

@@ -5,7 +5,7 @@ import { type Bridge } from '../cni/attach.js'
 import { type FurtherNetworks, furtherNetworks } from '../cni/networks.js'
 import { type Link } from '../codec/rtnl/link.js'
 import { observeAddresses, observeLink, observeRoutes, observeSysctls, observeTable } from '../kernel/observe.js'
-import { MASQUERADE_RULESET, planMasquerade } from '../masquerade/plan.js'
+import { MASQUERADE_RULESET, masqueradeElements, planMasquerade } from '../masquerade/plan.js'
 import { type Lease, macOf } from '../model/lease.js'
 import { FORWARDING_SYSCTLS, planBridge, planForwarding, watchedSysctls } from '../routes/bridge.js'
 import { RT_TABLE } from '../codec/rtnl/constants.js'
@@ -83,7 +83,7 @@ export class BareNode implements Ground {
     await this.#reconcileBridge(networks)
     const desired = { sources: networks.masqueraded, exceptions: networks.networks }
     const { applier, netfilter } = this.#kernel
-    await applier.apply(planMasquerade(desired, await observeTable(netfilter, MASQUERADE_RULESET)))
+    await applier.apply(planMasquerade(masqueradeElements(desired), await observeTable(netfilter, MASQUERADE_RULESET)))
   }
 
   async #reconcileBridge({ gateways, networks }: FurtherNetworks): Promise<void> {

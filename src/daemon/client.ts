@@ -11,7 +11,14 @@ export interface AgentStatus {
   /** The node's own pod networks. */
   readonly subnets: readonly string[]
   /** Routes to the other nodes' pod networks. */
-  readonly routes: readonly { readonly destination: string; readonly gateway: string; readonly node: string }[]
+  readonly routes: readonly {
+    readonly destination: string
+    /** Address of the node that it leads to. */
+    readonly gateway: string
+    readonly node: string
+    /** Straight to the node, or in a tunnel to it. */
+    readonly kind: 'direct' | 'vxlan'
+  }[]
   /** Pods attached to this node. */
   readonly pods: readonly {
     readonly containerId: string

@@ -1,6 +1,6 @@
 import { type Table } from '../codec/nft/table.js'
 import { Applier } from '../kernel/apply.js'
-import { monitorNetwork, monitorRuleset, type NetworkListener } from '../kernel/monitor.js'
+import { monitorNetwork, monitorRuleset, type NeighboursWanted, type NetworkListener } from '../kernel/monitor.js'
 import { openSocket, PROTOCOL, type Transport } from '../kernel/socket.js'
 import { Talk } from '../kernel/talk.js'
 
@@ -9,6 +9,12 @@ const NETFILTER_BUFFER_BYTES = 16 << 20
 
 /** Generations of our own that are remembered: notifications lag by a few at most. */
 const REMEMBERED_GENERATIONS = 1000
+
+export interface KernelListeners {
+  readonly network: NetworkListener
+  readonly neighboursOf: NeighboursWanted
+  readonly ruleset: (table: Table | undefined) => void
+}
 
 /** The agent's connections to the kernel of its node. */
 export class Kernel {
@@ -38,10 +44,14 @@ export class Kernel {
     if (oldest !== undefined) this.#generations.delete(oldest)
   }
 
-  /** Tells of changes to links, addresses and routes by anybody, and of changes to rulesets by others. */
-  watch(network: NetworkListener, ruleset: (table: Table | undefined) => void): void {
+  /**
+   * Tells of changes to addresses, routes and the neighbours of some links by anybody, and of changes to rulesets by
+   * others.
+   */
+  watch(listeners: KernelListeners): void {
+    const { network, neighboursOf, ruleset } = listeners
     const isOwn = (generation: number): boolean => this.#generations.has(generation)
-    this.#monitors.push(monitorNetwork(network), monitorRuleset({ isOwn, changed: ruleset }))
+    this.#monitors.push(monitorNetwork(network, { neighboursOf }), monitorRuleset({ isOwn, changed: ruleset }))
   }
 
   close(): void {

@@ -1,26 +1,30 @@
-import { FAMILIES } from '../base/family.js'
 import { NetloomError } from '../base/errors.js'
-import { keyBy } from '../base/diff.js'
-import { type Cidr, formatCidr } from '../base/ip.js'
+import { IPV6 } from '../base/family.js'
+import { type Cidr, type Ip } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
-import { BRIDGE, MASQUERADE_TABLE, POD_ROUTE_PROTOCOL, ROUTE_PROTOCOL } from '../base/names.js'
+import { BRIDGE, POD_ROUTE_PROTOCOL, TUNNELS } from '../base/names.js'
 import { type Bridge, type Surroundings } from '../cni/attach.js'
 import { furtherNetworks } from '../cni/networks.js'
 import { type Table } from '../codec/nft/table.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { type Link } from '../codec/rtnl/link.js'
-import { type Route } from '../codec/rtnl/route.js'
 import { type NetworkEvent } from '../kernel/monitor.js'
-import { observeAddresses, observeLink, observeRoutes, observeSysctls, observeTable } from '../kernel/observe.js'
+import { observeAddresses, observeLink, observeLinksBy, observeSysctls } from '../kernel/observe.js'
 import { type Change, type ReadonlyStore } from '../kube/store.js'
-import { MASQUERADE, MASQUERADE_RULESET, planMasquerade } from '../masquerade/plan.js'
+import { MASQUERADE } from '../masquerade/plan.js'
 import { type Lease } from '../model/lease.js'
 import { type Node } from '../model/node.js'
 import { gatewayMac } from '../model/podnetwork.js'
 import { planBridge, watchedSysctls } from '../routes/bridge.js'
-import { desiredRoutes, type PeerRoute, planPeerRoutes } from '../routes/peers.js'
+import { publishedAddresses, type Selected, selectNodeAddresses } from '../routes/node-addresses.js'
+import { type PeerRoute } from '../routes/peers.js'
+import { type Routing } from '../routes/routing.js'
+import { podMtu, type Underlay, underlaysOf } from '../routes/underlay.js'
 import { type Ground } from './ground.js'
 import { type Kernel } from './kernel.js'
+import { LinkWatch } from './link-watch.js'
+import { Masquerade } from './masquerade.js'
+import { Peers } from './peers.js'
 import { Reconciler } from './reconciler.js'
 
 export interface NodeNetworkOptions {
@@ -30,9 +34,12 @@ export interface NodeNetworkOptions {
   readonly node: string
   /** Destinations outside of the pod networks that pods reach with their own addresses. */
   readonly masqueradeExceptions: readonly Cidr[]
+  readonly routing: Routing
   readonly log: Logger
   /** Told the pod networks of this node whenever they may have changed. */
   readonly onSubnets: (subnets: readonly Cidr[]) => void
+  /** Told what to publish whenever it is another: see {@link NodeNetwork.published}. */
+  readonly onPublished?: (addresses: readonly string[] | undefined) => void
   /** All that are attached. */
   readonly leases: () => Iterable<Lease>
   /** Told when the bridge is found or made, also anew. */
@@ -43,37 +50,42 @@ export interface NodeNetworkOptions {
   readonly onPodRoute: (destination: string) => Promise<void>
 }
 
-/** MTU of Ethernet, where the node's own link is not known. */
-const DEFAULT_MTU = 1500
-
 /** Milliseconds to gather events. */
 const GATHER_MS = 20
 
-/** Milliseconds between two looks at the links: what is wrong is to be right within a second. */
-const LINKS_MS = 500
-
-/** Keeps the node's bridge, its routes to the other nodes and its masquerade table as the Node objects want them. */
+/** Keeps the node's bridge and its masquerade table as Node objects and leases want them; {@link Peers} the rest. */
 export class NodeNetwork implements Ground {
   readonly reconciler: Reconciler
+  readonly peers: Peers
   readonly #options: NodeNetworkOptions
+  readonly #masquerade: Masquerade
+  readonly #links: LinkWatch
   #bridge: Bridge | undefined
   #redirect = false
-  /** Fingerprints of the bridge and the node's own link, by name, as the last run left them. */
-  #links = new Map<string, string>()
-  #timer: NodeJS.Timeout | undefined
-  #mtu = DEFAULT_MTU
+  #mtu: number
   #subnets: readonly Cidr[] = []
-  #routes: readonly PeerRoute[] = []
-  /** The same by their destinations. */
-  #wanted: ReadonlyMap<string, PeerRoute> = new Map()
+  #underlays: readonly Underlay[] = []
+  #published: readonly string[] | undefined
   #problems: readonly string[] = []
+  /** False where bridge, addresses or links may be others than the last run left or found them. */
+  #stands = false
   /** Runs that have begun, and the last of them that made bridge and masquerade as the leases want them. */
   #runs = 0
   #fitted = 0
 
   constructor(options: NodeNetworkOptions) {
+    const { kernel, store, node, routing, log } = options
     this.#options = options
-    this.reconciler = new Reconciler({ name: 'network', log: options.log, gatherMs: GATHER_MS, run: () => this.#run() })
+    this.#mtu = podMtu(routing, [])
+    this.reconciler = new Reconciler({ name: 'network', log, gatherMs: GATHER_MS, run: () => this.#run() })
+    this.peers = new Peers({ kernel, store, node, routing, log })
+    this.#masquerade = new Masquerade(kernel)
+    this.#links = new LinkWatch({
+      kernel,
+      log,
+      onChange: () => this.#look(),
+      differs: (links) => callsIptables(links.get(BRIDGE)) !== this.#redirect,
+    })
   }
 
   /** The bridge, when it stands. */
@@ -96,9 +108,15 @@ export class NodeNetwork implements Ground {
     return this.#redirect
   }
 
-  /** A node that cannot be reached, of which the last run may have told as well, is no reason to fail. */
+  /** Addresses for the annotation of the Node, by which others reach this one; undefined where InternalIPs will do. */
+  get published(): readonly string[] | undefined {
+    return this.#published
+  }
+
+  /** A node that cannot be reached, which another reconciler tells of, is no reason to fail. */
   async leasesChanged(): Promise<void> {
     const before = this.#runs
+    this.#stands = false
     await this.reconciler.now()
     // The next run may be under way by now: what counts is that one has come to its end that began since.
     if (this.#fitted > before) return
@@ -107,47 +125,44 @@ export class NodeNetwork implements Ground {
   }
 
   get routes(): readonly PeerRoute[] {
-    return this.#routes
+    return this.peers.routes
   }
 
   problems(): readonly string[] {
-    return this.#problems
+    return [...this.#problems, ...this.peers.problems()]
   }
 
+  /** Another node's coming costs the bridge nothing: only what the masquerade excepts is more than before. */
   update(changes: readonly Change[]): void {
-    if (changes.some(({ kind }) => kind === 'Node')) this.reconciler.trigger()
+    if (!this.peers.update(changes)) return
+    if (changes.some(({ kind, key }) => kind === 'Node' && key === this.#options.node)) this.#stands = false
+    this.reconciler.trigger()
   }
 
-  /** Begins to look after the bridge and the node's own link, twice a second. */
+  /** Makes all as wanted for the first time. */
+  async start(): Promise<void> {
+    await this.reconciler.now()
+    await this.peers.reconciler.now()
+  }
+
+  /** Begins to look after our links and the node's own. */
   watch(): void {
-    this.#timer = setInterval(() => void this.#look(), LINKS_MS)
-    this.#timer.unref()
-  }
-
-  /** A link that is not as the last run left it is put right, or followed. */
-  async #look(): Promise<void> {
-    try {
-      const { route } = this.#options.kernel
-      const names = [...this.#links.keys()]
-      const links = await Promise.all(names.map((name) => observeLink(route, name)))
-      const differs = names.some((name, i) => this.#links.get(name) !== fingerprint(links[i]))
-      const bridge = links[names.indexOf(BRIDGE)]
-      if (differs || callsIptables(bridge) !== this.#redirect) this.reconciler.trigger()
-    } catch (error) {
-      this.#options.log.debug({ err: error }, 'links could not be looked at')
-    }
+    this.#links.start()
+    this.peers.watch()
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer)
-    await this.reconciler.close()
+    this.#links.close()
+    await Promise.all([this.reconciler.close(), this.peers.close()])
   }
 
   /** Something changed in the kernel: looked at only where it is ours, or the node's own address. */
   observed(event: NetworkEvent): void {
     if (event.kind === 'route' && event.gone && event.route.protocol === POD_ROUTE_PROTOCOL)
       void this.#restore(event.route.destination.address)
-    else if (this.#concerns(event)) this.reconciler.trigger()
+    else this.peers.observed(event)
+    if (event.kind === 'lost') this.#look()
+    else if (event.kind === 'address') this.#addressed(event.address)
   }
 
   async #restore(destination: string): Promise<void> {
@@ -158,42 +173,40 @@ export class NodeNetwork implements Ground {
     }
   }
 
-  #concerns(event: NetworkEvent): boolean {
-    switch (event.kind) {
-      case 'address':
-        return event.address.index === this.#bridge?.index || this.#isOwnAddress(event.address.address)
-      case 'route':
-        return this.#isDrift(event.route, event.gone)
-      case 'lost':
-        return true
-    }
+  #addressed({ index, address }: Address): void {
+    if (this.peers.isDevice(index)) return
+    if (index === this.#bridge?.index) this.#again()
+    else if (this.#underlays.some((underlay) => underlay.index === index) || this.#mayBeOwn(address)) this.#look()
   }
 
-  /** One of ours that is gone or not as wanted, or somebody else's in the place of one. */
-  #isDrift(route: Route, gone: boolean): boolean {
-    if (gone) return route.protocol === ROUTE_PROTOCOL
-    const wanted = this.#wanted.get(formatCidr(route.destination))
-    return planPeerRoutes(wanted === undefined ? [] : [wanted], [route]).length > 0
-  }
-
-  #isOwnAddress(address: string): boolean {
-    return this.#self()?.internalIPs.some((own) => own.address === address) ?? false
+  /** Where addresses are selected, any may be the one that is waited for. */
+  #mayBeOwn(address: string): boolean {
+    const { node, routing, store } = this.#options
+    if (routing.select.interfaces !== undefined || routing.select.cidrs !== undefined) return true
+    return store.get('Node', node)?.internalIPs.some((own) => own.address === address) ?? false
   }
 
   /** The masquerade table was changed by somebody else; undefined where it may be any table. */
   drifted(table: Table | undefined): void {
-    if (table !== undefined && table.name !== MASQUERADE_TABLE) return
+    if (!this.#masquerade.drifted(table)) return
     this.#options.log.warn({ table: MASQUERADE }, 'the masquerade table was changed by another program')
     this.reconciler.trigger()
   }
 
-  #self(): Node | undefined {
-    return this.#options.store.get('Node', this.#options.node)
+  /** The node's links or addresses are others, and the kernel may have taken routes with them without telling. */
+  #look(): void {
+    this.#again()
+    this.peers.drifted()
+  }
+
+  #again(): void {
+    this.#stands = false
+    this.reconciler.trigger()
   }
 
   async #run(): Promise<void> {
     const { node, store, onSubnets } = this.#options
-    const self = this.#self()
+    const self = store.get('Node', node)
     const run = ++this.#runs
     if (self === undefined || self.podCIDRs.length === 0) {
       // What stands is left standing: an answer that is missing says nothing about the pods that run.
@@ -201,28 +214,66 @@ export class NodeNetwork implements Ground {
       return
     }
     this.#subnets = self.podCIDRs
-    const nodes = [...store.all('Node').values()]
-    const { routes, problems } = desiredRoutes(nodes, node)
-    this.#problems = problems
-    await this.#reconcileBridge(self)
-    onSubnets(self.podCIDRs)
-    await this.#reconcileMasquerade(self, nodes)
+    if (!this.#stands) {
+      // What happens from here on may come too late for this run.
+      this.#stands = true
+      await this.#stand(self).catch((error: unknown) => {
+        this.#stands = false
+        throw error
+      })
+      onSubnets(self.podCIDRs)
+    }
+    await this.#reconcileMasquerade(self)
     this.#fitted = run
-    // Last, because a node that cannot be reached makes it fail: nothing else is to be left undone for that.
-    await this.#reconcileRoutes(routes)
   }
 
-  async #reconcileBridge(self: Node): Promise<void> {
-    const { kernel, onBridge, onRedirect } = this.#options
+  /** Where the node is, and its bridge. */
+  async #stand(self: Node): Promise<void> {
+    const { kernel, routing } = this.#options
     const addresses = await observeAddresses(kernel.route)
-    const uplink = await this.#observeUplink(self, addresses)
-    this.#mtu = uplink?.mtu ?? DEFAULT_MTU
+    const links = await observeLinksBy(
+      kernel.route,
+      addresses.map(({ index }) => index),
+    )
+    const selected = selectNodeAddresses(self, routing.select, { addresses, links, own: OWN_LINKS })
+    const found = underlaysOf(selected.addresses, addresses, links)
+    const underlays = this.#kept(selected, found)
+    this.#problems = [
+      ...(selected.problem === undefined ? [] : [selected.problem]),
+      ...nowhere(selected.addresses, found),
+    ]
+    this.#publish(publishedAddresses(self, selected.addresses))
+    this.#underlays = underlays
+    this.#mtu = podMtu(routing, underlays)
+    await this.#reconcileBridge(self, addresses, links)
+    this.peers.follow({ subnets: self.podCIDRs, underlays })
+  }
+
+  #publish(addresses: readonly string[] | undefined): void {
+    if (addresses?.join() === this.#published?.join()) return
+    this.#published = addresses
+    this.#options.onPublished?.(addresses)
+  }
+
+  /** Where an address is on no link, the way that was stays: it is about to come, or the Node about to have another. */
+  #kept({ addresses }: Selected, found: readonly Underlay[]): Underlay[] {
+    const awaited = ({ family }: Underlay): boolean =>
+      (addresses.length === 0 || addresses.some((own) => own.family === family)) &&
+      !found.some((underlay) => underlay.family === family)
+    return [...found, ...this.#underlays.filter(awaited)].sort((a, b) => a.family.bits - b.family.bits)
+  }
+
+  async #reconcileBridge(self: Node, addresses: readonly Address[], links: ReadonlyMap<number, Link>): Promise<void> {
+    const { kernel, onBridge, onRedirect } = this.#options
+    const underlays = this.#underlays
+    // Of the two, the one that IPv6 routers are heard on.
+    const uplink = underlays.find(({ family }) => family === IPV6) ?? underlays[0]
     const desired = {
       name: BRIDGE,
       subnets: self.podCIDRs,
       gateways: furtherNetworks(this.#options.leases(), self.podCIDRs).gateways,
       mtu: this.#mtu,
-      uplink: uplink?.name,
+      uplink: uplink?.link,
     }
     const actual = {
       link: await observeLink(kernel.route, BRIDGE),
@@ -232,10 +283,7 @@ export class NodeNetwork implements Ground {
     const ops = planBridge(desired, actual)
     await kernel.applier.apply(ops)
     const link = ops.length === 0 ? actual.link : await observeLink(kernel.route, BRIDGE)
-    this.#links = new Map([
-      [BRIDGE, fingerprint(link)],
-      ...(uplink === undefined ? [] : ([[uplink.name, fingerprint(uplink)]] as const)),
-    ])
+    this.#links.expect([[BRIDGE, link], ...underlays.map(({ link: name, index }) => [name, links.get(index)] as const)])
     if (link === undefined) return
     const bridge = { name: BRIDGE, index: link.index, mac: gatewayMac(self.podCIDRs) }
     const redirect = callsIptables(link)
@@ -247,37 +295,22 @@ export class NodeNetwork implements Ground {
     this.#redirect = redirect
   }
 
-  /** The link that carries the node's own address: pods' packets leave by it, so they may be as large as it takes. */
-  async #observeUplink(self: Node, addresses: readonly Address[]): Promise<Link | undefined> {
-    const own = new Set(self.internalIPs.map(({ address }) => address))
-    const index = addresses.find(({ address }) => own.has(address))?.index
-    return index === undefined ? undefined : observeLink(this.#options.kernel.route, index)
-  }
-
-  async #reconcileRoutes(routes: readonly PeerRoute[]): Promise<void> {
-    const { kernel, log } = this.#options
-    const families = FAMILIES.map((family) => observeRoutes(kernel.route, family, { protocol: ROUTE_PROTOCOL }))
-    const ops = planPeerRoutes(routes, (await Promise.all(families)).flat())
-    this.#routes = routes
-    this.#wanted = keyBy(routes, ({ destination }) => formatCidr(destination))
-    if (ops.length === 0) return
-    log.info({ operations: ops.length, routes: routes.length }, 'routes to other nodes change')
-    await kernel.applier.apply(ops)
-  }
-
-  async #reconcileMasquerade(self: Node, nodes: readonly Node[]): Promise<void> {
-    const { kernel, masqueradeExceptions } = this.#options
+  async #reconcileMasquerade(self: Node): Promise<void> {
     const { masqueraded, networks } = furtherNetworks(this.#options.leases(), self.podCIDRs)
-    const sources = [...self.podCIDRs, ...masqueraded]
-    const exceptions = [...nodes.flatMap(({ podCIDRs }) => podCIDRs), ...networks, ...masqueradeExceptions]
-    const ops = planMasquerade({ sources, exceptions }, await observeTable(kernel.netfilter, MASQUERADE_RULESET))
-    await kernel.applier.apply(ops)
+    await this.#masquerade.reconcile({
+      sources: [...self.podCIDRs, ...masqueraded],
+      exceptions: [...this.peers.known(), ...networks, ...this.#options.masqueradeExceptions],
+    })
   }
 }
 
-/** What of a link matters here; its carrier comes and goes with the pods. */
-const fingerprint = (link: Link | undefined): string =>
-  link === undefined ? '' : [link.index, link.up, link.mtu, link.mac].join(' ')
+const OWN_LINKS: ReadonlySet<string> = new Set([BRIDGE, ...Object.values(TUNNELS)])
+
+/** Addresses of the node that are on none of its links: nothing can be sent from them. */
+const nowhere = (own: readonly Ip[], underlays: readonly Underlay[]): string[] =>
+  own
+    .filter(({ address }) => !underlays.some((underlay) => underlay.address === address))
+    .map(({ address }) => `node address ${address} is on no link of this node`)
 
 /** Whether br_netfilter hands what passes a bridge to iptables, for all bridges or for this one. */
 export function callsIptables(bridge: Link | undefined): boolean {

@@ -25,6 +25,7 @@ const REMOVALS: ReadonlySet<Op['kind']> = new Set([
   'address.delete',
   'route.delete',
   'neighbour.delete',
+  'vtep.delete',
   'clsact.delete',
   'limit.delete',
   'filter.delete',

@@ -1,6 +1,7 @@
 import { asNetloomError, type NetloomError } from '../base/errors.js'
 import { decodeAddress, type Address } from '../codec/rtnl/address.js'
 import { RTM, RTNLGRP } from '../codec/rtnl/constants.js'
+import { decodeFdb, decodeNeighbour, type FdbEntry, type Neighbour } from '../codec/rtnl/neighbour.js'
 import { decodeRoute, type Route } from '../codec/rtnl/route.js'
 import { NFTABLES_GROUP } from '../codec/nft/constants.js'
 import { decodeGeneration, readAttributes, readFamily, type Table, tableText } from '../codec/nft/table.js'
@@ -16,13 +17,19 @@ const QUEUE_BYTES = 4 << 20
 export type NetworkEvent =
   | { readonly kind: 'address'; readonly gone: boolean; readonly address: Address }
   | { readonly kind: 'route'; readonly gone: boolean; readonly route: Route }
+  /** Of the links that the listener named alone. */
+  | { readonly kind: 'neighbour'; readonly gone: boolean; readonly neighbour: Neighbour }
+  | { readonly kind: 'fdb'; readonly gone: boolean; readonly entry: FdbEntry }
   /** Notifications were lost: anything may have changed. */
   | { readonly kind: 'lost'; readonly error: NetloomError }
 
 export type NetworkListener = (event: NetworkEvent) => void
 
+/** Whether somebody wants to know of the neighbours of a link; by its index. */
+export type NeighboursWanted = (index: number) => boolean
+
 /** Not RTNLGRP_LINK: a pod's link alone is some fifteen notifications, and who wants to know of one can ask. */
-const NETWORK_GROUPS = [RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR, RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE]
+const NETWORK_GROUPS = [RTNLGRP.IPV4_IFADDR, RTNLGRP.IPV6_IFADDR, RTNLGRP.IPV4_ROUTE, RTNLGRP.IPV6_ROUTE, RTNLGRP.NEIGH]
 
 export const openNetworkGroups = openSocket({
   protocol: PROTOCOL.ROUTE,
@@ -31,14 +38,23 @@ export const openNetworkGroups = openSocket({
   keepAlive: false,
 })
 
-/** Listens to addresses and routes. */
-export const monitorNetwork = (listener: NetworkListener, open: OpenTransport = openNetworkGroups): Transport =>
-  open({
+export interface NetworkListening {
+  readonly neighboursOf?: NeighboursWanted
+  readonly open?: OpenTransport
+}
+
+/** Listens to addresses and routes, and to neighbours and forwarding entries of chosen links. */
+export function monitorNetwork(listener: NetworkListener, options: NetworkListening = {}): Transport {
+  const { neighboursOf = () => false, open = openNetworkGroups } = options
+  const decode = (message: Message): NetworkEvent | undefined =>
+    networkEvent(message) ?? linkEvent(message, neighboursOf)
+  return open({
     datagram: (bytes) => {
-      for (const event of decoded(bytes, networkEvent, (error) => ({ kind: 'lost', error }) as const)) listener(event)
+      for (const event of decoded(bytes, decode, (error) => ({ kind: 'lost', error }) as const)) listener(event)
     },
     failed: (error) => listener({ kind: 'lost', error }),
   })
+}
 
 /** What a datagram tells; `lost` in the place of the rest where it is malformed. */
 function decoded<T>(bytes: Buffer, decode: (message: Message) => T | undefined, lost: (error: NetloomError) => T): T[] {
@@ -64,6 +80,20 @@ function networkEvent({ type, payload }: Message): NetworkEvent | undefined {
     return route === undefined ? undefined : { kind: 'route', gone: type === RTM.DELROUTE, route }
   }
   return undefined
+}
+
+/** Of ndm_ifindex in struct ndmsg. */
+const NEIGHBOUR_INDEX = 4
+
+/** Most neighbours are those of other links, which come and go all the time: nothing else of them is looked at. */
+function linkEvent({ type, payload }: Message, wanted: NeighboursWanted): NetworkEvent | undefined {
+  if (type !== RTM.NEWNEIGH && type !== RTM.DELNEIGH) return undefined
+  if (payload.length < NEIGHBOUR_INDEX + 4 || !wanted(payload.readUInt32LE(NEIGHBOUR_INDEX))) return undefined
+  const gone = type === RTM.DELNEIGH
+  const neighbour = decodeNeighbour(payload)
+  if (neighbour !== undefined) return { kind: 'neighbour', gone, neighbour }
+  const entry = decodeFdb(payload)
+  return entry === undefined ? undefined : { kind: 'fdb', gone, entry }
 }
 
 export const openRulesetGroup = openSocket({

@@ -5,7 +5,14 @@ import { keyBy } from '../base/diff.js'
 import { type Address, decodeAddress, dumpAddresses } from '../codec/rtnl/address.js'
 import { decodeFilter, dumpFilters, type Filter } from '../codec/rtnl/filter.js'
 import { decodeLink, dumpLinks, getLink, type Link } from '../codec/rtnl/link.js'
-import { decodeNeighbour, dumpNeighbours, type Neighbour } from '../codec/rtnl/neighbour.js'
+import {
+  decodeFdb,
+  decodeNeighbour,
+  dumpFdb,
+  dumpNeighbours,
+  type FdbEntry,
+  type Neighbour,
+} from '../codec/rtnl/neighbour.js'
 import { decodeQdisc, dumpQdiscs, type Qdisc } from '../codec/rtnl/qdisc.js'
 import { decodeRoute, dumpRoutes, type Route, type RouteFilter } from '../codec/rtnl/route.js'
 import { type Chain, decodeChain, dumpChains } from '../codec/nft/chain.js'
@@ -45,6 +52,16 @@ export const observeRoutes = async (route: Talk, family: Family, filter: RouteFi
 
 export const observeNeighbours = async (route: Talk, family: Family, index: number): Promise<Neighbour[]> =>
   decodeAll(await route.dump(dumpNeighbours(family, { index })), decodeNeighbour)
+
+/** Forwarding entries of the link of that index. */
+export const observeFdb = async (route: Talk, index: number): Promise<FdbEntry[]> =>
+  decodeAll(await route.dump(dumpFdb({ index })), decodeFdb)
+
+/** The links of these indexes, as far as they are there. */
+export async function observeLinksBy(route: Talk, indexes: Iterable<number>): Promise<Map<number, Link>> {
+  const links = await Promise.all([...new Set(indexes)].map((index) => observeLink(route, index)))
+  return new Map(links.flatMap((link) => (link === undefined ? [] : [[link.index, link] as const])))
+}
 
 /** Queueing disciplines of all links. */
 export const observeQdiscs = async (route: Talk): Promise<Qdisc[]> =>

@@ -1,10 +1,16 @@
 import { diff, keyBy } from '../base/diff.js'
 import { FAMILIES, type Family } from '../base/family.js'
 import { type Cidr } from '../base/ip.js'
-import { MASQUERADE_TABLE, PRIORITY } from '../base/names.js'
+import { MASQUERADE_TABLE, PRIORITY, TUNNELS } from '../base/names.js'
 import { type Element } from '../codec/nft/element.js'
 import { type SetSpec } from '../codec/nft/set.js'
-import { destinationAddress, networkProtocol, sourceAddress, type Statement } from '../codec/nft/statement.js'
+import {
+  destinationAddress,
+  networkProtocol,
+  outputLink,
+  sourceAddress,
+  type Statement,
+} from '../codec/nft/statement.js'
 import { type Table } from '../codec/nft/table.js'
 import { TYPE } from '../codec/nft/types.js'
 import { type NftOp } from '../ops/op.js'
@@ -13,7 +19,8 @@ import { intervalKey, intervalsOf } from './intervals.js'
 
 /**
  * Masquerade of what leaves the pod networks: pods' addresses mean nothing outside. One inet table for both families.
- * Between pods nothing is translated, on whatever nodes they are.
+ * Between pods nothing is translated, on whatever nodes they are. What the node itself sends into a tunnel takes the
+ * tunnel's address: an answer to the node's own would go round the tunnel, through routers that know no pods.
  */
 export interface MasqueradeDesired {
   /** Networks of this node's pods: their packets are masqueraded, */
@@ -50,6 +57,13 @@ const rule = ({ family, sources, exceptions }: (typeof MASQUERADE_SETS)[number])
   { kind: 'masquerade' },
 ]
 
+const tunnelRule = ({ family, sources }: (typeof MASQUERADE_SETS)[number], device: string): Statement[] => [
+  { kind: 'match', field: outputLink, value: device },
+  { kind: 'match', field: networkProtocol, value: family.nfproto },
+  { kind: 'lookup', fields: [sourceAddress(family)], set: sources.name, negate: true },
+  { kind: 'masquerade' },
+]
+
 /** Everything but elements. */
 export const MASQUERADE_RULESET: Ruleset = {
   table: MASQUERADE,
@@ -57,24 +71,43 @@ export const MASQUERADE_RULESET: Ruleset = {
   chains: [
     {
       chain: { name: 'postrouting', base: { type: 'nat', hook: 'postrouting', priority: PRIORITY.srcnat } },
-      rules: MASQUERADE_SETS.map(rule),
+      rules: [
+        ...Object.values(TUNNELS).flatMap((device) => MASQUERADE_SETS.map((sets) => tunnelRule(sets, device))),
+        ...MASQUERADE_SETS.map(rule),
+      ],
     },
   ],
 }
 
+/** What each set is to hold, by the set's name and the interval. */
+export type MasqueradeElements = ReadonlyMap<string, ReadonlyMap<string, Element>>
+
+const SETS = MASQUERADE_SETS.flatMap(({ sources, exceptions }) => [sources, exceptions])
+
+export const masqueradeElements = (desired: MasqueradeDesired): MasqueradeElements =>
+  new Map(
+    MASQUERADE_SETS.flatMap(({ family, sources, exceptions }) => [
+      [sources.name, keyBy(intervalsOf(family, desired.sources), intervalKey)] as const,
+      [exceptions.name, keyBy(intervalsOf(family, desired.exceptions), intervalKey)] as const,
+    ]),
+  )
+
 /** One transaction that makes the table as wanted; nothing where it is so. */
-export function planMasquerade(desired: MasqueradeDesired, actual: MasqueradeActual | undefined): NftOp[] {
+export function planMasquerade(elements: MasqueradeElements, actual: MasqueradeActual | undefined): NftOp[] {
   const { rebuild, before, after } = planStructure(MASQUERADE_RULESET, actual?.structure)
-  const present = rebuild ? undefined : actual?.elements
-  const elements = MASQUERADE_SETS.flatMap(({ family, sources, exceptions }) => [
-    ...planSet(sources, intervalsOf(family, desired.sources), present?.get(sources.name)),
-    ...planSet(exceptions, intervalsOf(family, desired.exceptions), present?.get(exceptions.name)),
-  ])
-  return [...before, ...elements, ...after]
+  const present = (rebuild ? undefined : actual?.elements) ?? new Map<string, readonly Element[]>()
+  const held = new Map([...present].map(([name, found]) => [name, keyBy(found, intervalKey)] as const))
+  return [...before, ...planElements(elements, held), ...after]
 }
 
-function planSet(spec: SetSpec, desired: readonly Element[], actual: readonly Element[] = []): NftOp[] {
-  const { added, removed } = diff(keyBy(desired, intervalKey), keyBy(actual, intervalKey), () => true)
+/** What a table lacks that holds other elements, and is right otherwise: nobody has to look at it for that. */
+export const planElements = (elements: MasqueradeElements, held: MasqueradeElements): NftOp[] =>
+  SETS.flatMap((spec) => planSet(spec, elements.get(spec.name), held.get(spec.name)))
+
+const NONE: ReadonlyMap<string, Element> = new Map()
+
+function planSet(spec: SetSpec, desired = NONE, actual = NONE): NftOp[] {
+  const { added, removed } = diff(desired, actual, () => true)
   const ops = (kind: 'elements.add' | 'elements.delete', elements: Element[]): NftOp[] =>
     elements.length === 0 ? [] : [{ kind, table: MASQUERADE, set: spec, elements }]
   return [

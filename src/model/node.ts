@@ -1,5 +1,7 @@
+import { asNetloomError } from '../base/errors.js'
 import { type Cidr, formatCidr, type Ip } from '../base/ip.js'
-import { readIp, readListOrLegacy, readPodCidr, refuseSecondOfFamily } from './address.js'
+import { NODE_ADDRESSES_ANNOTATION } from '../base/names.js'
+import { readIp, readListOrLegacy, readPodCidr, readUnicastIp, refuseSecondOfFamily } from './address.js'
 import { type Cursor } from './cursor.js'
 import { type Identity, readClusterScoped } from './meta.js'
 import { readLabelValue } from './name.js'
@@ -12,6 +14,10 @@ export interface Node extends Identity {
   /** status.addresses of type InternalIP, in their order. */
   readonly internalIPs: readonly Ip[]
   readonly externalIPs: readonly Ip[]
+  /** Where other nodes send what is for its pods, the preferred first: its own choice, or else its InternalIPs. */
+  readonly nodeAddresses: readonly Ip[]
+  /** Why its own choice is not used, naming the field: pods that are reached by the InternalIPs are better than none. */
+  readonly nodeAddressesProblem: string | undefined
   /** Label topology.kubernetes.io/zone. */
   readonly zone: string | undefined
 }
@@ -28,11 +34,13 @@ export function readNode(object: Cursor): Node {
   )
   const zone = object.field('metadata').field('labels').field(ZONE_LABEL).optional(readLabelValue)
   const addresses = object.field('status').field('addresses').list(readAddress)
+  const internalIPs = ofType(addresses, 'InternalIP')
   return {
     kind: 'Node',
     ...readClusterScoped(object),
     podCIDRs,
-    internalIPs: ofType(addresses, 'InternalIP'),
+    internalIPs,
+    ...readNodeAddresses(object.field('metadata').field('annotations'), internalIPs),
     externalIPs: ofType(addresses, 'ExternalIP'),
     zone: zone === '' ? undefined : zone,
   }
@@ -51,3 +59,20 @@ function readAddress(place: Cursor): NodeAddress {
 
 const ofType = (addresses: readonly NodeAddress[], wanted: string): readonly Ip[] =>
   addresses.flatMap(({ type, ip }) => (type === wanted && ip !== undefined ? [ip] : []))
+
+type NodeAddresses = Pick<Node, 'nodeAddresses' | 'nodeAddressesProblem'>
+
+/** The annotation is what a node's agent writes; a list that is wrong anywhere is not used at all. */
+function readNodeAddresses(annotations: Cursor, internalIPs: readonly Ip[]): NodeAddresses {
+  try {
+    const chosen = annotations.optionalField(NODE_ADDRESSES_ANNOTATION, (place) =>
+      place
+        .string()
+        .split(',')
+        .map((text) => readUnicastIp(place.with(text.trim()))),
+    )
+    return { nodeAddresses: chosen ?? internalIPs, nodeAddressesProblem: undefined }
+  } catch (error) {
+    return { nodeAddresses: internalIPs, nodeAddressesProblem: asNetloomError(error).message }
+  }
+}

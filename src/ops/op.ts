@@ -5,7 +5,7 @@ import { type Rule } from '../codec/nft/rule.js'
 import { type SetSpec } from '../codec/nft/set.js'
 import { type Table } from '../codec/nft/table.js'
 import { type AddressSpec } from '../codec/rtnl/address.js'
-import { type BridgePort, type LinkChanges, type LinkSpec } from '../codec/rtnl/link.js'
+import { type BridgePort, type LinkChanges, type LinkSpec, type VxlanChanges } from '../codec/rtnl/link.js'
 import { type FilterLink, type FilterPriority, type FilterSpec, type FilterTable } from '../codec/rtnl/filter.js'
 import { type NeighbourSpec } from '../codec/rtnl/neighbour.js'
 import { type RootQdisc } from '../codec/rtnl/qdisc.js'
@@ -17,7 +17,7 @@ import { type PacketSource } from '../codec/rtnl/u32.js'
  * Effects as data. A planner answers a list of these, in the order in which they are to be done; one place applies
  * them. Links are named, because a link that an earlier operation creates has no index yet.
  */
-export type Op = LinkOp | AddressOp | RouteOp | NeighbourOp | BridgeOp | TrafficOp | SysctlOp | NftOp | FlowsOp
+export type Op = LinkOp | AddressOp | RouteOp | NeighbourOp | BridgeOp | VtepOp | TrafficOp | SysctlOp | NftOp | FlowsOp
 
 /** An object of rtnetlink without its link's index, and with the link's name. */
 export type OnDevice<T> = Omit<T, 'index'> & { readonly device: string }
@@ -27,6 +27,7 @@ export type LinkOp =
   | { readonly kind: 'link.set'; readonly name: string; readonly changes: LinkChanges }
   | { readonly kind: 'link.delete'; readonly name: string }
   | { readonly kind: 'port.set'; readonly name: string; readonly port: BridgePort }
+  | { readonly kind: 'vxlan.set'; readonly name: string; readonly vxlan: VxlanChanges }
 
 export type AddressOp =
   | { readonly kind: 'address.add'; readonly address: OnDevice<AddressSpec> }
@@ -45,6 +46,15 @@ export type BridgeOp = {
   readonly kind: 'fdb.replace'
   readonly device: string
   readonly mac: string
+}
+
+/** Behind which tunnel end (VTEP of RFC 7348) a MAC address is, as a VXLAN device knows it. */
+export type VtepOp = {
+  readonly kind: 'vtep.replace' | 'vtep.delete'
+  readonly device: string
+  readonly mac: string
+  /** Address of the other end; a deletion without one takes all that there are. */
+  readonly remote?: string | undefined
 }
 
 export type TrafficOp =

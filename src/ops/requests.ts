@@ -7,9 +7,9 @@ import { type Request } from '../codec/request.js'
 import { FILTER_PRIORITY } from '../base/names.js'
 import { addAddress, deleteAddress } from '../codec/rtnl/address.js'
 import { addFilter, addFilterLink, addFilterTable, deleteFilter } from '../codec/rtnl/filter.js'
-import { addLink, deleteLink, setBridgePort, setLink } from '../codec/rtnl/link.js'
+import { addLink, deleteLink, setBridgePort, setLink, setVxlan } from '../codec/rtnl/link.js'
 import { NTF, NUD } from '../codec/rtnl/constants.js'
-import { addFdb, addNeighbour, deleteNeighbour } from '../codec/rtnl/neighbour.js'
+import { addFdb, addNeighbour, deleteFdb, deleteNeighbour } from '../codec/rtnl/neighbour.js'
 import { addClsact, deleteClsact, deleteRootQdisc, replaceTokenBucket } from '../codec/rtnl/qdisc.js'
 import { deleteRoute, replaceRoute } from '../codec/rtnl/route.js'
 import { type FlowsOp, type NftOp, type Op, type OpOf, type SysctlOp } from './op.js'
@@ -25,6 +25,7 @@ const RTNL: { readonly [K in RtnlOp['kind']]: (op: OpOf<K>, indexOf: IndexOf) =>
   'link.set': ({ name, changes }) => setLink({ name }, changes),
   'link.delete': ({ name }) => deleteLink({ name }),
   'port.set': ({ name, port }) => setBridgePort({ name }, port),
+  'vxlan.set': ({ name, vxlan }) => setVxlan({ name }, vxlan),
   'address.add': ({ address }, indexOf) =>
     addAddress({ ...address, index: indexOf(address.device) }, { replace: true }),
   'address.delete': ({ address }, indexOf) => deleteAddress({ ...address, index: indexOf(address.device) }),
@@ -35,6 +36,9 @@ const RTNL: { readonly [K in RtnlOp['kind']]: (op: OpOf<K>, indexOf: IndexOf) =>
   'neighbour.delete': ({ neighbour }, indexOf) => deleteNeighbour({ ...neighbour, index: indexOf(neighbour.device) }),
   'fdb.replace': ({ device, mac }, indexOf) =>
     addFdb({ index: indexOf(device), mac, state: NUD.NOARP, flags: NTF.MASTER }, { existing: 'replace' }),
+  'vtep.replace': ({ device, mac, remote }, indexOf) =>
+    addFdb({ index: indexOf(device), mac, destination: remote }, { existing: 'replace' }),
+  'vtep.delete': ({ device, mac, remote }, indexOf) => deleteFdb({ index: indexOf(device), mac, destination: remote }),
   'clsact.add': ({ device }, indexOf) => addClsact(indexOf(device)),
   'clsact.delete': ({ device }, indexOf) => deleteClsact(indexOf(device)),
   'ingress.redirect': ({ device, family, target, source }, indexOf) =>

@@ -222,6 +222,7 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'link.set': ({ name, changes }) => linkSetText(name, changes),
   'link.delete': ({ name }) => `ip link delete dev ${name}`,
   'port.set': ({ name, port }) => `bridge link set dev ${name} ${portText(port)}`,
+  'vxlan.set': ({ name, vxlan }) => `ip link set dev ${name} type vxlan ${vxlanText(vxlan)}`,
   'address.add': (op) => addressText('replace', op),
   'address.delete': (op) => addressText('delete', op),
   'route.replace': ({ route }) => `ip route replace ${routeText(route)}`,
@@ -229,6 +230,8 @@ const TEXT: { readonly [K in Op['kind']]: (op: OpOf<K>) => string } = {
   'neighbour.replace': ({ neighbour }) => `ip neighbour replace ${neighbourText(neighbour)}`,
   'neighbour.delete': ({ neighbour: { address, device } }) => `ip neighbour delete ${address} dev ${device}`,
   'fdb.replace': ({ device, mac }) => `bridge fdb replace ${mac} dev ${device} master static`,
+  'vtep.replace': ({ device, mac, remote }) => words(`bridge fdb replace ${mac} dev ${device}`, option('dst', remote)),
+  'vtep.delete': ({ device, mac, remote }) => words(`bridge fdb delete ${mac} dev ${device}`, option('dst', remote)),
   'clsact.add': ({ device }) => `tc qdisc add dev ${device} clsact`,
   'clsact.delete': ({ device }) => `tc qdisc delete dev ${device} clsact`,
   'ingress.redirect': ({ device, family, target, source }) =>

@@ -1,11 +1,13 @@
 import { type Family, IPV6 } from '../base/family.js'
-import { type Cidr, formatCidr, type Ip, type IpPrefix } from '../base/ip.js'
+import { type Cidr, type Ip, type IpPrefix } from '../base/ip.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { ADDR_GEN_MODE } from '../codec/rtnl/constants.js'
 import { type Link } from '../codec/rtnl/link.js'
 import { gatewayMac, gatewayOf } from '../model/podnetwork.js'
 import { NetloomError } from '../base/errors.js'
 import { type Op } from '../ops/op.js'
+import { planAddresses } from './addresses.js'
+import { knownSysctls, planSysctls } from './sysctls.js'
 
 /** The bridge that a node's pods are attached to, with the gateway's addresses on it. */
 export interface BridgeDesired {
@@ -47,21 +49,10 @@ const FORWARDING: ReadonlyMap<string, string> = new Map([
 
 /** What a node without a bridge needs for its containers: the same, but for what is the bridge's. */
 export const planForwarding = (families: readonly Family[], sysctls: ReadonlyMap<string, string>): Op[] =>
-  differing(new Map([...FORWARDING].filter(([path]) => sysctls.has(path))), sysctls, families)
+  planSysctls(new Map([...FORWARDING].filter(([path]) => sysctls.has(path))), sysctls, families)
 
 /** The sysctls whose values {@link planForwarding} depends on. */
 export const FORWARDING_SYSCTLS: readonly string[] = [...FORWARDING.keys()]
-
-/** What is to be set; what a kernel does not have is left out, and so is what is of a family that nobody has. */
-const differing = (
-  wanted: ReadonlyMap<string, string>,
-  sysctls: ReadonlyMap<string, string>,
-  families: readonly Family[],
-): Op[] =>
-  [...wanted]
-    .filter(([path, value]) => sysctls.get(path) !== value)
-    .filter(([path]) => !path.startsWith('net/ipv6') || families.includes(IPV6))
-    .map(([path, value]): Op => ({ kind: 'sysctl.set', path, value }))
 
 /** Whether a link takes its IPv6 routes from routers: 0 never, 1 unless the node forwards, 2 also then. */
 const acceptRa = (link: string): string => `net/ipv6/conf/${link}/accept_ra`
@@ -96,16 +87,9 @@ export function planBridge(desired: BridgeDesired, { link, addresses, sysctls }:
       addresses.filter(({ index }) => index === link?.index),
     ),
     ...planUplink(desired, sysctls),
-    ...differing(there(bridgeSysctls(name), sysctls, link), sysctls, familiesOf(desired)),
+    ...planSysctls(knownSysctls(bridgeSysctls(name), sysctls, link), sysctls, familiesOf(desired)),
   ]
 }
-
-/** A bridge that stands has all the sysctls that this kernel knows. */
-const there = (
-  wanted: ReadonlyMap<string, string>,
-  sysctls: ReadonlyMap<string, string>,
-  link: Link | undefined,
-): ReadonlyMap<string, string> => new Map([...wanted].filter(([path]) => sysctls.has(path) || link === undefined))
 
 const familiesOf = ({ subnets, gateways = [] }: BridgeDesired): Family[] =>
   [...subnets, ...gateways].map(({ family }) => family)
@@ -129,32 +113,8 @@ function planLink({ name, subnets, mtu, mac = gatewayMac(subnets) }: BridgeDesir
   ]
 }
 
+/** The gateway's address in each network; addresses of networks that the node no longer has go. */
 const gatewaysOf = ({ subnets, gateways = [] }: BridgeDesired): IpPrefix[] => [
   ...subnets.map((subnet) => ({ ...subnet, address: gatewayOf(subnet) })),
   ...gateways.map(({ family, address }) => ({ family, address, prefix: family.bits })),
 ]
-
-/**
- * The gateway's address in each network; addresses of networks that the node no longer has go, and go first: the kernel
- * takes further addresses of an IPv4 network away with its first, and keeps an IPv6 address only once, whatever its
- * prefix.
- */
-function planAddresses(device: string, wanted: readonly IpPrefix[], actual: readonly Address[]): Op[] {
-  const have = new Set(actual.map(formatCidr))
-  const want = new Set(wanted.map(formatCidr))
-  const linkLocal = (address: Address): boolean => address.family === IPV6 && address.address.startsWith('fe80:')
-  return [
-    ...actual
-      .filter((address) => !want.has(formatCidr(address)) && !linkLocal(address))
-      .map(({ family, address, prefix }): Op => ({
-        kind: 'address.delete',
-        address: { family, address, prefix, device },
-      })),
-    ...wanted
-      .filter((address) => !have.has(formatCidr(address)))
-      .map((address): Op => ({
-        kind: 'address.add',
-        address: { ...address, device, noDad: address.family === IPV6 },
-      })),
-  ]
-}

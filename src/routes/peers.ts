@@ -1,87 +1,240 @@
-import { type Cidr, cidrsOverlap, formatCidr } from '../base/ip.js'
-import { diff, keyBy } from '../base/diff.js'
-import { ROUTE_PROTOCOL } from '../base/names.js'
-import { RT_TABLE } from '../codec/rtnl/constants.js'
-import { type Route } from '../codec/rtnl/route.js'
+import { type FamilyName, IPV4 } from '../base/family.js'
+import { type Cidr, familyOf, formatCidr, type Ip } from '../base/ip.js'
+import { TUNNELS } from '../base/names.js'
 import { type Node } from '../model/node.js'
-import { type Op } from '../ops/op.js'
+import { linkLocalOf } from '../model/linklocal.js'
+import { gatewayOf } from '../model/podnetwork.js'
+import { Claims } from './claims.js'
+import { type RouteMode } from './routing.js'
+import { vtepMac } from './tunnel.js'
+import { onLink, type Underlay } from './underlay.js'
 
-/** A route to a pod network of another node, straight to that node (mode `direct`: all nodes on one link). */
-export interface PeerRoute {
+/** A route to a pod network of another node. */
+export type PeerRoute = DirectRoute | TunnelRoute
+
+interface Way {
   readonly node: string
   readonly destination: Cidr
   readonly gateway: string
 }
 
-export interface PeerRoutes {
+/** Straight to the node. */
+export interface DirectRoute extends Way {
+  readonly kind: 'direct'
+  /** Where the gateway's family is another than the destination's: the link that it leaves by, */
+  readonly device?: string
+  /** and what the node's own packets come from, of which alone the other node knows the way back. */
+  readonly source?: string | undefined
+}
+
+/** In a tunnel. The gateway is the node's end of it, known here as a neighbour. */
+export interface TunnelRoute extends Way {
+  readonly kind: 'vxlan'
+  readonly device: string
+  /** What the node's own packets come from, so that the answer comes back in the tunnel. */
+  readonly source: string | undefined
+  /** The device's MAC address at the other end, */
+  readonly mac: string
+  /** and the address of that end. */
+  readonly remote: string
+}
+
+/** From where a node looks at the others. */
+export interface Vantage {
+  readonly mode: RouteMode
+  /** The node's own pod networks. */
+  readonly subnets: readonly Cidr[]
+  readonly underlays: readonly Underlay[]
+}
+
+type FindWay = (peer: Node, destination: Cidr, vantage: Vantage) => PeerRoute | undefined
+
+const addressOf = ({ nodeAddresses }: Node, family: FamilyName): Ip | undefined =>
+  nodeAddresses.find((ip) => ip.family.name === family)
+
+const direct = (peer: Node, destination: Cidr, gateway: string): DirectRoute => ({
+  kind: 'direct',
+  node: peer.name,
+  destination,
+  gateway,
+})
+
+/** The node's own address among its pods of a family, where it has any. */
+const ownGateway = ({ subnets }: Vantage, { family }: Cidr): string | undefined => {
+  const own = subnets.find((subnet) => subnet.family === family)
+  return own && gatewayOf(own)
+}
+
+/** Wherever the peer's address of the family is: where routers know the pod networks they may lie between. */
+const throughAddress: FindWay = (peer, destination) => {
+  const gateway = addressOf(peer, destination.family.name)
+  return gateway && direct(peer, destination, gateway.address)
+}
+
+const onOwnLink: FindWay = (peer, destination, { underlays }) => {
+  const gateway = addressOf(peer, destination.family.name)
+  return gateway && onLink(underlays, gateway) && direct(peer, destination, gateway.address)
+}
+
+/**
+ * RFC 5549: where one of two nodes on a link has IPv6 addresses alone, the other's is the next hop of IPv4 packets; since
+ * Linux 5.2. Where there are tunnels, one of those is better: the node's packets to Services find their way back in it.
+ */
+const throughIpv6: FindWay = (peer, destination, vantage) => {
+  const gateway = addressOf(peer, 'ipv6')
+  const both = addressOf(peer, 'ipv4') !== undefined && vantage.underlays.some(({ family }) => family === IPV4)
+  if (destination.family !== IPV4 || gateway === undefined || both) return undefined
+  const underlay = onLink(vantage.underlays, gateway)
+  if (underlay === undefined) return undefined
+  const source = ownGateway(vantage, destination)
+  return { ...direct(peer, destination, gateway.address), device: underlay.link, source }
+}
+
+/**
+ * What packets in a tunnel are handed to. Of IPv4 it is the other node's address among its pods. Of IPv6 that would not
+ * do: the kernel refuses a gateway for which it has a route by another link (ip6_route_check_nh_onlink), and so a route
+ * could not change from one link to another, nor be where a router leads to all pod networks.
+ */
+const GATEWAY: Readonly<Record<FamilyName, (destination: Cidr, mac: string) => string>> = {
+  ipv4: gatewayOf,
+  ipv6: (_destination, mac) => linkLocalOf(mac),
+}
+
+/** By the first family that both nodes have; both come to the same answer without asking. */
+const inTunnel: FindWay = (peer, destination, vantage) => {
+  const underlay = vantage.underlays.find(({ family }) => addressOf(peer, family.name) !== undefined)
+  const remote = underlay && addressOf(peer, underlay.family.name)
+  if (underlay === undefined || remote === undefined) return undefined
+  const mac = vtepMac(peer.name)
+  return {
+    kind: 'vxlan',
+    node: peer.name,
+    destination,
+    gateway: GATEWAY[destination.family.name](destination, mac),
+    device: TUNNELS[underlay.family.name],
+    source: ownGateway(vantage, destination),
+    mac,
+    remote: remote.address,
+  }
+}
+
+/** Ways of each mode: the first that is there is taken. */
+const WAYS: Readonly<Record<RouteMode, readonly FindWay[]>> = {
+  direct: [throughIpv6, throughAddress],
+  vxlan: [inTunnel],
+  auto: [onOwnLink, inTunnel],
+}
+
+function routeTo(peer: Node, destination: Cidr, vantage: Vantage): PeerRoute | undefined {
+  for (const find of WAYS[vantage.mode]) {
+    const route = find(peer, destination, vantage)
+    if (route !== undefined) return route
+  }
+  return undefined
+}
+
+/** Why a pod network has no route, for people. */
+const WITHOUT: Readonly<Record<RouteMode, (destination: Cidr) => string>> = {
+  direct: ({ family }) => `no node address of ${family.kubernetes}`,
+  vxlan: () => 'no node address of a family that this node has one of as well',
+  auto: () => 'no node address of a family that this node has one of as well',
+}
+
+interface Peer {
   readonly routes: readonly PeerRoute[]
-  /** Networks that cannot be reached, a line each, for people. */
+  /** Addresses that have a way back to this node's pods. */
+  readonly hosts: readonly Cidr[]
+  /** A line each, for people. */
   readonly problems: readonly string[]
 }
 
+const NO_PEER: Peer = { routes: [], hosts: [], problems: [] }
+
 /**
- * Routes to the pod networks of all nodes but `self`. Of two nodes that claim overlapping networks the first by name
- * has it: a route that may lead to the wrong pods is worse than none.
+ * All other nodes and how their pods are reached from here. A node that changes costs what it is, however many there
+ * are: its own routes, and those of nodes whose networks overlap with its own.
  */
-export function desiredRoutes(nodes: Iterable<Node>, self: string): PeerRoutes {
-  const routes: PeerRoute[] = []
-  const problems: string[] = []
-  const taken: { node: string; cidr: Cidr }[] = []
-  const ordered = [...nodes].sort((a, b) => (a.name === self ? -1 : b.name === self ? 1 : a.name < b.name ? -1 : 1))
-  for (const { name: node, podCIDRs, internalIPs } of ordered) {
-    for (const cidr of podCIDRs) {
-      const other = overlapping(taken, cidr)
-      if (other !== undefined) {
-        problems.push(
-          `node ${node}: pod network ${formatCidr(cidr)} overlaps ${formatCidr(other.cidr)} of node ${other.node}`,
-        )
-        continue
-      }
-      taken.push({ node, cidr })
-      if (node === self) continue
-      const gateway = internalIPs.find(({ family }) => family === cidr.family)
-      if (gateway === undefined)
-        problems.push(`node ${node}: no InternalIP of ${cidr.family.kubernetes} for pod network ${formatCidr(cidr)}`)
-      else routes.push({ node, destination: cidr, gateway: gateway.address })
-    }
+export class PeerCatalog {
+  readonly #self: string
+  readonly #claims: Claims
+  readonly #nodes = new Map<string, Node>()
+  readonly #peers = new Map<string, Peer>()
+  #vantage: Vantage = { mode: 'direct', subnets: [], underlays: [] }
+
+  /** @param self name of this node, whose networks come before those of all others */
+  constructor(self: string) {
+    this.#self = self
+    this.#claims = new Claims(self)
   }
-  return { routes, problems }
+
+  /** Takes over a node as it is now. @returns names of the nodes whose routes may be others because of it */
+  set(name: string, node: Node | undefined): ReadonlySet<string> {
+    if (node === undefined) this.#nodes.delete(name)
+    else this.#nodes.set(name, node)
+    const concerned = new Set([name, ...this.#claims.set(name, node?.podCIDRs ?? [])])
+    for (const each of concerned) this.#look(each)
+    concerned.delete(this.#self)
+    return concerned
+  }
+
+  /** Looks at all nodes from somewhere else. */
+  move(vantage: Vantage): void {
+    this.#vantage = vantage
+    for (const name of this.#nodes.keys()) this.#look(name)
+  }
+
+  routesTo(name: string): readonly PeerRoute[] {
+    return (this.#peers.get(name) ?? NO_PEER).routes
+  }
+
+  /** All routes, in the order of nodes' names. */
+  routes(): PeerRoute[] {
+    return this.#inOrder().flatMap(({ routes }) => routes)
+  }
+
+  problems(): string[] {
+    return this.#inOrder().flatMap(({ problems }) => problems)
+  }
+
+  /**
+   * Where this node's pods go with their own addresses: to all pods, and to nodes that are reached straight, which have
+   * a route back to them. One in a tunnel is sent to outside of it, and its answer would come through routers that know
+   * no pods; a route for its address into the tunnel that is carried to that very address would lead in a circle.
+   */
+  *known(): Iterable<Cidr> {
+    for (const { cidr } of this.#claims.all()) yield cidr
+    for (const { hosts } of this.#peers.values()) yield* hosts
+  }
+
+  #inOrder(): Peer[] {
+    return [...this.#peers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, peer]) => peer)
+  }
+
+  #look(name: string): void {
+    const node = this.#nodes.get(name)
+    if (node === undefined) this.#peers.delete(name)
+    else this.#peers.set(name, this.#peer(node))
+  }
+
+  #peer(node: Node): Peer {
+    const routes: PeerRoute[] = []
+    const { name, nodeAddressesProblem } = node
+    const problems = nodeAddressesProblem === undefined ? [] : [`${nodeAddressesProblem}; its InternalIPs are used`]
+    for (const { claim, refusedFor } of this.#claims.of(name)) {
+      const network = formatCidr(claim.cidr)
+      const route =
+        name === this.#self || refusedFor !== undefined ? undefined : routeTo(node, claim.cidr, this.#vantage)
+      if (refusedFor !== undefined)
+        problems.push(`pod network ${network} overlaps ${formatCidr(refusedFor.cidr)} of node ${refusedFor.node}`)
+      else if (route !== undefined) routes.push(route)
+      else if (name !== this.#self)
+        problems.push(`${WITHOUT[this.#vantage.mode](claim.cidr)} for pod network ${network}`)
+    }
+    return { routes, hosts: routes.flatMap(hostOf), problems: problems.map((problem) => `node ${name}: ${problem}`) }
+  }
 }
 
-const overlapping = <T extends { readonly cidr: Cidr }>(taken: readonly T[], cidr: Cidr): T | undefined =>
-  taken.find((other) => cidrsOverlap(other.cidr, cidr))
-
-/**
- * What turns our routes in the kernel into the wanted ones.
- * @param actual routes of our protocol number only; nobody else's are looked at
- */
-export function planPeerRoutes(desired: readonly PeerRoute[], actual: readonly Route[]): Op[] {
-  const ours = actual.filter(({ protocol, cloned }) => protocol === ROUTE_PROTOCOL && !cloned)
-  const { added, changed, removed } = diff(
-    keyBy(desired, ({ destination }) => placeOf({ destination, table: RT_TABLE.MAIN })),
-    keyBy(ours, placeOf),
-    (want, have) => want.gateway === have.gateway && !have.multipath && !have.dead,
-  )
-  return [
-    ...removed.map(([, route]): Op => ({ kind: 'route.delete', route: asSpec(route) })),
-    ...[...added, ...changed].map(([, { destination, gateway }]): Op => ({
-      kind: 'route.replace',
-      route: { destination, gateway, protocol: ROUTE_PROTOCOL },
-    })),
-  ]
+function hostOf({ kind, destination: { family }, gateway }: PeerRoute): Cidr[] {
+  if (kind !== 'direct' || familyOf(gateway) !== family) return []
+  return [{ family, address: gateway, prefix: family.bits }]
 }
-
-/** Priority that a route gets which asks for none. */
-const DEFAULT_PRIORITY = { ipv4: 0, ipv6: 1024 } as const
-
-/** Where a route stands: of those with the same place, the kernel keeps one. */
-const placeOf = ({ destination, table, priority }: Pick<Route, 'destination' | 'table' | 'priority'>): string =>
-  `${formatCidr(destination)} ${table} ${priority ?? DEFAULT_PRIORITY[destination.family.name]}`
-
-const asSpec = ({ destination, gateway, table, protocol, priority }: Route) => ({
-  destination,
-  gateway,
-  table,
-  protocol,
-  priority,
-})

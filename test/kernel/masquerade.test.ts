@@ -8,6 +8,7 @@ import {
   MASQUERADE_SETS,
   type MasqueradeActual,
   type MasqueradeDesired,
+  masqueradeElements,
   planMasquerade,
 } from '../../src/masquerade/plan.js'
 import { intervalKey, intervalsOf } from '../../src/masquerade/intervals.js'
@@ -40,9 +41,9 @@ const desired = (sources: readonly string[], exceptions: readonly string[]): Mas
 
 /** Makes the kernel as wanted and says whether it is: nothing is left to do, and its sets hold these intervals. */
 async function becomes(kernel: Kernel, wanted: MasqueradeDesired): Promise<string[]> {
-  await kernel.applier.apply(planMasquerade(wanted, await observe(kernel)))
+  await kernel.applier.apply(planMasquerade(masqueradeElements(wanted), await observe(kernel)))
   const actual = await observe(kernel)
-  const left = planMasquerade(wanted, actual).map(({ kind }) => kind)
+  const left = planMasquerade(masqueradeElements(wanted), actual).map(({ kind }) => kind)
   const wrong = FAMILIES.flatMap((family) => {
     const name = `exceptions_${family.name}`
     const found = (actual?.elements.get(name) ?? []).map(intervalKey).join()

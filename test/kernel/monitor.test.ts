@@ -137,10 +137,9 @@ t.test('addresses and routes are told by whoever they are changed', async (t) =>
 
 t.test('notifications of the network that were lost are told', async (t) => {
   const events: NetworkEvent[] = []
-  const monitor = monitorNetwork(
-    (event) => events.push(event),
-    openSocket({ protocol: PROTOCOL.ROUTE, groups: [7], bufferBytes: 4096 }),
-  )
+  const monitor = monitorNetwork((event) => events.push(event), {
+    open: openSocket({ protocol: PROTOCOL.ROUTE, groups: [7], bufferBytes: 4096 }),
+  })
   await applier.apply([{ kind: 'link.add', link: { kind: 'veth', name: 'v0', up: true, peer: { name: 'v1' } } }])
   const routes = Array.from({ length: 200 }, (_, i): Op => ({
     kind: 'route.replace',

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent } from '../../src/cli/demo/agents.js'
 import { mapBounded } from '../../src/cli/demo/bounded.js'
@@ -17,8 +18,12 @@ import { fileOf, type KubeValue, runningPod, StateDirectory } from '../../src/cl
 import { type Listener } from '../../src/cli/demo/targets.js'
 import { type Protocol } from '../../src/model/port.js'
 import { parseObject } from '../../src/model/object.js'
+import { demoNode, type LabRouting, raiseTopology, type Topology } from './topology.js'
 
-/** Nodes on one segment, each with a real agent, and pods attached by the real executable: a cluster to try things in. */
+/** The agent whose routing can be told. */
+const LAB_AGENT = fileURLToPath(new URL('./lab-agent.js', import.meta.url))
+
+/** Nodes on one segment or as a topology says, each with a real agent, and pods attached by the real executable: a cluster to try things in. */
 export class Lab {
   readonly nodes: readonly LabNode[]
   /** The segment's host: outside of all nodes and pods. */
@@ -38,14 +43,31 @@ export class Lab {
 
   /** Brings `count` nodes up; {@link close} ends them. Runs in a network namespace of the test's own. */
   static async raise(count: number): Promise<Lab> {
-    const directory = mkdtempSync(join(tmpdir(), 'netloom-lab-'))
     const nodes = layOut(count)
+    return Lab.#raise(nodes, await raiseSegment(nodes), [])
+  }
+
+  /** The same with something between the nodes. */
+  static async between(topology: Topology): Promise<Lab> {
+    const { nodes } = topology
+    return Lab.#raise(
+      nodes.map(demoNode),
+      raiseTopology(topology),
+      nodes.map(({ routing = {} }) => routing),
+    )
+  }
+
+  static async #raise(
+    nodes: readonly DemoNode[],
+    places: readonly Place[],
+    routing: readonly LabRouting[],
+  ): Promise<Lab> {
+    const directory = mkdtempSync(join(tmpdir(), 'netloom-lab-'))
     const state = new StateDirectory(join(directory, 'objects'))
     await state.write(nodes.map(nodeObject))
-    const places = await raiseSegment(nodes)
     const lab = new Lab(
       directory,
-      nodes.map((node, i) => new LabNode(node, places[i]!, { directory, source: state.path })),
+      nodes.map((node, i) => new LabNode(node, places[i]!, { directory, source: state.path, routing: routing[i] })),
       state,
     )
     try {
@@ -116,9 +138,15 @@ export class Lab {
       place.close()
     }
     await Promise.all(this.nodes.map(({ agent }) => agent.stop()))
-    this.outside.close()
+    for (const { place } of [...this.nodes, { place: this.outside }]) place.close()
     rmSync(this.#directory, { recursive: true, force: true })
   }
+}
+
+interface LabPaths {
+  readonly directory: string
+  readonly source: string
+  readonly routing: LabRouting | undefined
 }
 
 export class LabNode {
@@ -126,9 +154,9 @@ export class LabNode {
   readonly place: Place
   readonly addresses: readonly string[]
   agent: Agent
-  readonly #paths: { readonly directory: string; readonly source: string }
+  readonly #paths: LabPaths
 
-  constructor(node: DemoNode, place: Place, paths: { readonly directory: string; readonly source: string }) {
+  constructor(node: DemoNode, place: Place, paths: LabPaths) {
     this.name = node.name
     this.place = place
     this.addresses = node.addresses.map(({ address }) => address)
@@ -138,9 +166,10 @@ export class LabNode {
 
   /** Starts an agent for the node, with the state that one before it left. */
   startAgent(): Agent {
-    const { directory, source } = this.#paths
+    const { directory, source, routing } = this.#paths
     const { name: node, place } = this
-    this.agent = new Agent({ node, place, main: MAIN, source, directory: join(directory, node) })
+    const [main, args] = routing === undefined ? [MAIN, []] : [LAB_AGENT, ['--routing', JSON.stringify(routing)]]
+    this.agent = new Agent({ node, place, main, source, directory: join(directory, node), args })
     return this.agent
   }
 }

@@ -17,6 +17,7 @@ import { changeOf, type ReadonlyStore } from '../../src/kube/store.js'
 import { keyOf } from '../../src/model/meta.js'
 import { type KubeObject, parseObject } from '../../src/model/object.js'
 import { type Op } from '../../src/ops/op.js'
+import { DEFAULT_ROUTING, type Routing } from '../../src/routes/routing.js'
 
 /** A node with a real agent, to be used in a network namespace of the test's own. */
 
@@ -213,8 +214,10 @@ export class TestNode {
   source: MemorySource
   #agent: Agent | undefined
   readonly #namespaces = new Set<string>()
+  readonly #routing: Partial<Routing>
 
-  constructor(t: TestContext, objects: readonly object[] = [SELF, PEER]) {
+  constructor(t: TestContext, objects: readonly object[] = [SELF, PEER], routing: Partial<Routing> = {}) {
+    this.#routing = routing
     this.source = new MemorySource(objects)
     t.teardown(() => this.close())
   }
@@ -226,6 +229,7 @@ export class TestNode {
       socket: this.socket,
       stateDir: this.stateDir,
       masqueradeExceptions: [],
+      routing: { ...DEFAULT_ROUTING, ...this.#routing },
       log: silent,
     })
     return this
@@ -298,7 +302,8 @@ function exchange(socket: string, body: Record<string, unknown>): Promise<unknow
 export function clearNamespace(): void {
   nft('flush', 'ruleset')
   const links = JSON.parse(ip('-j', 'link')) as { readonly ifname: string }[]
-  for (const { ifname } of links) if (/^(netloom|nlm-|uplink|foreign|old)/.test(ifname)) tryIp('link', 'delete', ifname)
+  for (const { ifname } of links)
+    if (/^(netloom|nlm-|nlx|uplink|foreign|old)/.test(ifname)) tryIp('link', 'delete', ifname)
 }
 
 /** Deletes what may be gone: a veth goes with its other end. */

@@ -16,6 +16,8 @@ export interface AgentOptions {
   readonly source: string
   /** Folder for its socket and state. */
   readonly directory: string
+  /** More for its command line. */
+  readonly args?: readonly string[]
 }
 
 const READY_MS = 30_000
@@ -33,7 +35,7 @@ export class Agent {
   #end: string | undefined
 
   /** It ends when its standard input does, so also when this process is killed. */
-  constructor({ node, place, main, source, directory }: AgentOptions) {
+  constructor({ node, place, main, source, directory, args: more = [] }: AgentOptions) {
     this.node = node
     this.socket = join(directory, 'agent.sock')
     const options = {
@@ -45,7 +47,7 @@ export class Agent {
     }
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
     this.#child = place.run(() =>
-      spawn(process.execPath, [main, 'agent', ...args, '--stop-on-stdin-end'], {
+      spawn(process.execPath, [main, 'agent', ...args, ...more, '--stop-on-stdin-end'], {
         stdio: ['pipe', 'ignore', 'pipe'],
         // Not in the terminal's group: Ctrl-C is for the demo, which ends its agents itself.
         detached: true,

@@ -38,7 +38,7 @@ export type Statement =
   | { readonly kind: 'reject'; readonly family: Family; readonly with: 'tcp reset' | 'port-unreachable' }
   | { readonly kind: 'verdict'; readonly verdict: Verdict }
 
-const META = { PROTOCOL: 1, IIF: 4, IIFNAME: 6, IIFTYPE: 8, NFPROTO: 15, L4PROTO: 16 } as const
+const META = { PROTOCOL: 1, IIF: 4, IIFNAME: 6, OIFNAME: 7, IIFTYPE: 8, NFPROTO: 15, L4PROTO: 16 } as const
 const PAYLOAD_BASE = { link: 0, network: 1, transport: 2 } as const
 
 const payload = (
@@ -73,6 +73,8 @@ export const networkProtocol: Field = meta('meta nfproto', TYPE.nf_proto, META.N
 
 /** The link that a packet or frame came in by. */
 export const inputLink: Field = meta('iifname', TYPE.ifname, META.IIFNAME)
+/** The link that a packet leaves by. */
+export const outputLink: Field = meta('oifname', TYPE.ifname, META.OIFNAME)
 /** The kind of that link: matched before fields of a frame in tables of families that have other links as well. */
 export const inputLinkType: Field = meta('meta iiftype', TYPE.iface_type, META.IIFTYPE)
 

@@ -270,6 +270,19 @@ export const setBridge = (target: LinkTarget, bridge: BridgeOptions): Request =>
     })
   })
 
+/** What of a VXLAN device can change while it stands (vxlan_changelink): EOPNOTSUPP for all else. */
+export type VxlanChanges = Pick<VxlanOptions, 'id' | 'local' | 'learning'>
+
+/** Changes settings of a VXLAN device; `id` says which network it is and cannot change. */
+export const setVxlan = (target: LinkTarget, vxlan: VxlanChanges): Request =>
+  buildRequest({ type: RTM.NEWLINK, flags: 0, operation: `change vxlan ${targetText(target)}` }, (writer) => {
+    writeTarget(writer, target)
+    nest(writer, IFLA.LINKINFO, () => {
+      writeKind(writer, IFLA_INFO.KIND, 'vxlan')
+      nest(writer, IFLA_INFO.DATA, () => writeVxlan(writer, vxlan))
+    })
+  })
+
 /** Deletes a link, a veth with its other end; ENODEV where it is not there. */
 export const deleteLink = (target: LinkTarget): Request =>
   buildRequest({ type: RTM.DELLINK, flags: 0, operation: `delete link ${targetText(target)}` }, (writer) =>

@@ -12,6 +12,7 @@ import {
   setBridge,
   setBridgePort,
   setLink,
+  setVxlan,
 } from '../../../src/codec/rtnl/link.js'
 import {
   captures,
@@ -112,6 +113,7 @@ const requests: RequestTable = {
   'set group': [setLink({ index: 7 }, { group: 11 })],
   rename: [setLink({ index: 7 }, { name: 'w1' })],
   'move to a namespace': [setLink({ index: 7 }, { netnsFd: 4 })],
+  'set vxlan': [setVxlan({ index: 8 }, { id: 100, local: '192.0.2.7', learning: false })],
   'delete link': [deleteLink({ index: 7 })],
   'delete group': [deleteLinkGroup(7)],
   'create ifb': [addLink({ kind: 'ifb', name: 'i0', mtu: 1400 })],

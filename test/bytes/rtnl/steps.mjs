@@ -97,6 +97,7 @@ export const STEPS = {
     newLink('set group', 'ip link set dev v1 group 11'),
     newLink('rename', 'ip link set dev v1 name w1'),
     newLink('move to a namespace', `ip link set dev w1 netns ${SELF}`),
+    newLink('set vxlan', 'ip link set dev vx0 type vxlan id 100 local 192.0.2.7 nolearning'),
     step(RTM.DELLINK)('delete link', 'ip link delete dev w1'),
     step(RTM.DELLINK)('delete group', 'ip link delete group 7'),
     newLink('create ifb', 'ip link add name i0 mtu 1400 type ifb'),

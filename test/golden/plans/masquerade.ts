@@ -1,5 +1,5 @@
 import { parseCidr } from '../../../src/base/ip.js'
-import { type MasqueradeDesired, planMasquerade } from '../../../src/masquerade/plan.js'
+import { type MasqueradeDesired, masqueradeElements, planMasquerade } from '../../../src/masquerade/plan.js'
 import { planText } from '../../../src/ops/text.js'
 import { FakeRuleset } from '../../unit/proxy/fake-ruleset.js'
 import { type Planner } from './section.js'
@@ -22,7 +22,7 @@ export const masqueradePlans: Planner = (documents) => {
     const names = [...ruleset.sets.keys()]
     const elements = new Map(names.map((name) => [name, ruleset.elementsOf(name)]))
     const actual = ruleset.present ? { structure: ruleset.structure(), elements } : undefined
-    const ops = planMasquerade(desiredOf(input), actual)
+    const ops = planMasquerade(masqueradeElements(desiredOf(input)), actual)
     ruleset.apply(ops)
     return { title: input.title, plan: planText(ops) }
   })

@@ -14,7 +14,7 @@ const STATUS: AgentStatus = {
   version: '0.1.0',
   ready: true,
   subnets: ['10.244.1.0/24', 'fd00:244:1::/64'],
-  routes: [{ destination: '10.244.2.0/24', gateway: '192.168.0.2', node: 'node-2' }],
+  routes: [{ destination: '10.244.2.0/24', gateway: '192.168.0.2', node: 'node-2', kind: 'direct' }],
   pods: [
     { containerId: '3b1c', ifname: 'eth0', addresses: ['10.244.1.5', 'fd00:244:1::5'], pod: 'shop/web-1' },
     { containerId: '77aa', ifname: 'net1', addresses: ['10.244.1.6'] },
@@ -29,7 +29,7 @@ t.test('status for people', async (t) => {
     `node node-1, netloom 0.1.0: ready
 pod networks: 10.244.1.0/24, fd00:244:1::/64
 routes to other nodes: 1
-  10.244.2.0/24 via 192.168.0.2 (node-2)
+  10.244.2.0/24 via 192.168.0.2 (node-2, direct)
 pods: 2
   shop/web-1 eth0 10.244.1.5 fd00:244:1::5
   77aa net1 10.244.1.6

@@ -2,12 +2,13 @@ import t from 'tap'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NetloomError } from '../../../src/base/errors.js'
 import { IPV4 } from '../../../src/base/family.js'
-import { parseCidr, parseIpPrefix } from '../../../src/base/ip.js'
+import { parseCidr, parseIp, parseIpPrefix } from '../../../src/base/ip.js'
 import { MESSAGE } from '../../../src/codec/nft/constants.js'
 import { addTable, type Table } from '../../../src/codec/nft/table.js'
 import { type Request } from '../../../src/codec/request.js'
 import { addAddress } from '../../../src/codec/rtnl/address.js'
 import { RTM } from '../../../src/codec/rtnl/constants.js'
+import { addFdb, addNeighbour } from '../../../src/codec/rtnl/neighbour.js'
 import { addRoute } from '../../../src/codec/rtnl/route.js'
 import { type Writer } from '../../../src/codec/wire.js'
 import { monitorNetwork, monitorRuleset, type NetworkEvent } from '../../../src/kernel/monitor.js'
@@ -35,7 +36,7 @@ const SETTLED = 60
 t.test('addresses and routes are told, those that went too', async (t) => {
   const kernel = new ScriptedTransport()
   const events: NetworkEvent[] = []
-  monitorNetwork((event) => events.push(event), kernel.open)
+  monitorNetwork((event) => events.push(event), { open: kernel.open })
   const address = addAddress({ ...parseIpPrefix('10.0.0.1/24'), index: 3 })
   const route = addRoute({ destination: parseCidr('10.1.0.0/16'), index: 3, protocol: 110 })
   kernel.deliver(notice(address), notice(route))
@@ -54,14 +55,32 @@ t.test('addresses and routes are told, those that went too', async (t) => {
 
 t.test('messages about other things are passed over', async (t) => {
   const kernel = new ScriptedTransport()
-  monitorNetwork((event) => t.fail(event.kind), kernel.open)
+  monitorNetwork((event) => t.fail(event.kind), { open: kernel.open })
   kernel.deliver(reply({ type: RTM.NEWNEIGH, sequence: 0, body: (writer) => writer.zeros(12) }))
+})
+
+t.test('neighbours and forwarding entries are told of the links that somebody named', async (t) => {
+  const kernel = new ScriptedTransport()
+  const events: NetworkEvent[] = []
+  monitorNetwork((event) => events.push(event), { open: kernel.open, neighboursOf: (index) => index === 9 })
+  const mac = '02:00:00:00:00:07'
+  for (const index of [8, 9]) {
+    const neighbour = addNeighbour({ ...parseIp('10.0.0.1'), index, mac, protocol: 110 })
+    const entry = addFdb({ index, mac, destination: '192.0.2.1' })
+    kernel.deliver(notice(neighbour), notice(entry), notice(entry, RTM.DELNEIGH))
+  }
+  t.match(events, [
+    { kind: 'neighbour', gone: false, neighbour: { index: 9, address: '10.0.0.1', mac, protocol: 110 } },
+    { kind: 'fdb', gone: false, entry: { index: 9, mac, destination: '192.0.2.1' } },
+    { kind: 'fdb', gone: true, entry: { index: 9, mac } },
+  ])
+  t.equal(events.length, 3)
 })
 
 t.test('lost notifications of the network are told as such', async (t) => {
   const kernel = new ScriptedTransport()
   const events: NetworkEvent[] = []
-  monitorNetwork((event) => events.push(event), kernel.open)
+  monitorNetwork((event) => events.push(event), { open: kernel.open })
   kernel.fail(OVERRUN)
   t.strictSame(events, [{ kind: 'lost', error: OVERRUN }])
 })
@@ -69,7 +88,7 @@ t.test('lost notifications of the network are told as such', async (t) => {
 t.test('a malformed notification counts as lost, what stood before it is told', async (t) => {
   const kernel = new ScriptedTransport()
   const events: NetworkEvent[] = []
-  monitorNetwork((event) => events.push(event), kernel.open)
+  monitorNetwork((event) => events.push(event), { open: kernel.open })
   const short = reply({ type: RTM.NEWADDR, sequence: 0, body: (writer) => writer.zeros(4) })
   kernel.deliver(notice(addAddress({ ...parseIpPrefix('10.0.0.1/24'), index: 3 })), short)
   t.strictSame(

@@ -6,6 +6,8 @@ import {
   MASQUERADE,
   type MasqueradeActual,
   type MasqueradeDesired,
+  masqueradeElements,
+  planElements,
   planMasquerade,
 } from '../../../src/masquerade/plan.js'
 import { type NftOp } from '../../../src/ops/op.js'
@@ -32,7 +34,7 @@ const observe = (ruleset: FakeRuleset): MasqueradeActual | undefined =>
 
 function brought(desired = DESIRED): FakeRuleset {
   const ruleset = new FakeRuleset()
-  ruleset.apply(planMasquerade(desired, undefined))
+  ruleset.apply(planMasquerade(masqueradeElements(desired), undefined))
   return ruleset
 }
 
@@ -42,7 +44,7 @@ const lines = (ops: readonly NftOp[]): string[] =>
     .filter((line) => line !== '')
 
 t.test('from nothing the whole table is made in one transaction', async (t) => {
-  const plan = lines(planMasquerade(DESIRED, undefined))
+  const plan = lines(planMasquerade(masqueradeElements(DESIRED), undefined))
   t.equal(plan[0], 'nft add table inet netloom-masquerade')
   t.ok(
     plan.includes(
@@ -50,17 +52,17 @@ t.test('from nothing the whole table is made in one transaction', async (t) => {
     ),
   )
   t.match(plan.join('\n'), /hook postrouting priority srcnat/)
-  t.equal(plan.filter((line) => line.includes('add rule')).length, 2, 'one rule for each family')
+  t.equal(plan.filter((line) => line.includes('add rule')).length, 6, 'one for each family, and one for each tunnel')
 })
 
 t.test('an identical table costs nothing', async (t) => {
-  t.same(planMasquerade(DESIRED, observe(brought())), [])
+  t.same(planMasquerade(masqueradeElements(DESIRED), observe(brought())), [])
 })
 
 t.test('networks that come and go are elements and nothing else', async (t) => {
   const ruleset = brought()
   const next = { ...DESIRED, exceptions: cidrs('10.1.0.0/24', '10.7.0.0/24', 'fd00:1::/64') }
-  const plan = lines(planMasquerade(next, observe(ruleset)))
+  const plan = lines(planMasquerade(masqueradeElements(next), observe(ruleset)))
   t.same(plan, [
     'nft delete element inet netloom-masquerade exceptions_ipv4 { 10.2.0.0-10.2.0.255 }',
     'nft add element inet netloom-masquerade exceptions_ipv4 { 10.7.0.0-10.7.0.255 }',
@@ -78,7 +80,7 @@ t.test('any state leads to any other', async (t) => {
   for (const from of states)
     for (const to of states) {
       const ruleset = brought(from)
-      ruleset.apply(planMasquerade(to, observe(ruleset)))
+      ruleset.apply(planMasquerade(masqueradeElements(to), observe(ruleset)))
       t.same(ruleset.dump(), brought(to).dump())
     }
 })
@@ -115,7 +117,21 @@ for (const [name, damage] of Object.entries(DAMAGES))
     const ruleset = brought()
     ruleset.apply(damage)
     t.not(ruleset.dump().join(), brought().dump().join(), 'it is damaged')
-    ruleset.apply(planMasquerade(DESIRED, observe(ruleset)))
+    ruleset.apply(planMasquerade(masqueradeElements(DESIRED), observe(ruleset)))
     t.same(ruleset.dump(), brought().dump())
-    t.same(planMasquerade(DESIRED, observe(ruleset)), [])
+    t.same(planMasquerade(masqueradeElements(DESIRED), observe(ruleset)), [])
   })
+
+t.test('a table that is known changes without a look at it', async (t) => {
+  const next = { ...DESIRED, exceptions: cidrs('10.1.0.0/24', '10.3.0.0/24', 'fd00:1::/64', 'fd00:2::/64') }
+  t.same(lines(planElements(masqueradeElements(next), masqueradeElements(DESIRED))), [
+    'nft delete element inet netloom-masquerade exceptions_ipv4 { 10.2.0.0-10.2.0.255 }',
+    'nft add element inet netloom-masquerade exceptions_ipv4 { 10.3.0.0-10.3.0.255 }',
+  ])
+  t.same(planElements(masqueradeElements(next), masqueradeElements(next)), [])
+})
+
+t.test('what the node sends into a tunnel takes the address of the tunnel, and what its pods send does not', async (t) => {
+  const rules = lines(planMasquerade(masqueradeElements(DESIRED), undefined)).filter((line) => line.includes('oifname'))
+  t.match(rules, [/oifname "nlx4" meta nfproto ipv4 ip saddr != @sources_ipv4 masquerade/, /ipv6/, /nlx6/, /nlx6/])
+})

@@ -37,6 +37,24 @@ t.test('the older podCIDR is enough, and none is fine', async (t) => {
   t.match(node(undefined, undefined, undefined), { podCIDRs: [], internalIPs: [], zone: undefined })
 })
 
+t.test('a node is reached by the addresses that its agent chose, or else by its InternalIPs', async (t) => {
+  const chosen = (text: string | undefined) =>
+    readNode(
+      new Cursor({
+        metadata: { name: 'n1', annotations: { 'netloom.dev/node-addresses': text, other: 'x' } },
+        status: { addresses: [{ type: 'InternalIP', address: '192.168.0.1' }] },
+      }),
+    )
+  const addresses = (text: string | undefined): string[] => chosen(text).nodeAddresses.map(({ address }) => address)
+  t.same(addresses(undefined), ['192.168.0.1'])
+  t.same(addresses('10.0.0.1'), ['10.0.0.1'])
+  t.same(addresses(' FD00::1, 10.0.0.1'), ['fd00::1', '10.0.0.1'])
+  for (const wrong of ['', 'x', '10.0.0.1,', '10.0.0.1 10.0.0.2', '127.0.0.1', '10.0.0.1,169.254.0.1', '224.0.0.1', '::1']) {
+    t.same(addresses(wrong), ['192.168.0.1'], `'${wrong}'`)
+    t.match(chosen(wrong).nodeAddressesProblem, /^metadata\.annotations\[netloom\.dev\/node-addresses\]: /, `'${wrong}'`)
+  }
+})
+
 const REFUSALS: Record<string, [spec: unknown, status: unknown, field: string]> = {
   'everything as network': [{ podCIDRs: ['0.0.0.0/0'] }, {}, 'spec.podCIDRs[0]'],
   'two networks of a family': [{ podCIDRs: ['10.0.0.0/24', '10.0.1.0/24'] }, {}, 'spec.podCIDRs'],

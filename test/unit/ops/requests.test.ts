@@ -24,6 +24,7 @@ const RTNL: { readonly [K in RtnlOp['kind']]: readonly [...Row<K>, devices: read
   'link.set': [{ name: 'd0', changes: { up: true } }, RTM.NEWLINK, []],
   'link.delete': [{ name: 'd0' }, RTM.DELLINK, []],
   'port.set': [{ name: 'd0', port: { isolated: true } }, RTM.NEWLINK, []],
+  'vxlan.set': [{ name: 'd0', vxlan: { id: 1, local: '192.0.2.1' } }, RTM.NEWLINK, []],
   'address.add': [{ address: { ...parseIpPrefix('10.0.0.1/24'), device: 'd0' } }, RTM.NEWADDR, ['d0']],
   'address.delete': [{ address: { ...parseIpPrefix('10.0.0.1/24'), device: 'd0' } }, RTM.DELADDR, ['d0']],
   'route.replace': [
@@ -35,6 +36,8 @@ const RTNL: { readonly [K in RtnlOp['kind']]: readonly [...Row<K>, devices: read
   'neighbour.replace': [{ neighbour: { ...parseIp('10.0.0.2'), device: 'd0', mac: MAC } }, RTM.NEWNEIGH, ['d0']],
   'neighbour.delete': [{ neighbour: { ...parseIp('10.0.0.2'), device: 'd0', mac: MAC } }, RTM.DELNEIGH, ['d0']],
   'fdb.replace': [{ device: 'd0', mac: MAC }, RTM.NEWNEIGH, ['d0']],
+  'vtep.replace': [{ device: 'd0', mac: MAC, remote: '192.0.2.1' }, RTM.NEWNEIGH, ['d0']],
+  'vtep.delete': [{ device: 'd0', mac: MAC, remote: '192.0.2.1' }, RTM.DELNEIGH, ['d0']],
   'clsact.add': [{ device: 'd0' }, RTM.NEWQDISC, ['d0']],
   'clsact.delete': [{ device: 'd0' }, RTM.DELQDISC, ['d0']],
   'ingress.redirect': [{ device: 'd0', family: IPV4, target: 'd1' }, RTM.NEWTFILTER, ['d0', 'd1']],

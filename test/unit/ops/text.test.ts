@@ -101,6 +101,12 @@ const TABLE: { readonly [K in Op['kind']]: readonly (readonly [Fields<K>, string
     ],
   ],
   'link.delete': [[{ name: 'v0' }, 'ip link delete dev v0']],
+  'vxlan.set': [
+    [
+      { name: 'x0', vxlan: { id: 7, local: '192.0.2.1', learning: false } },
+      'ip link set dev x0 type vxlan id 7 local 192.0.2.1 nolearning',
+    ],
+  ],
   'port.set': [
     [
       {
@@ -200,6 +206,8 @@ const TABLE: { readonly [K in Op['kind']]: readonly (readonly [Fields<K>, string
     [{ neighbour: { ...parseIp('10.0.0.9'), device: 'br0', mac: MAC } }, 'ip neighbour delete 10.0.0.9 dev br0'],
   ],
   'fdb.replace': [[{ device: 'v0', mac: MAC }, `bridge fdb replace ${MAC} dev v0 master static`]],
+  'vtep.replace': [[{ device: 'x0', mac: MAC, remote: 'fd00::2' }, `bridge fdb replace ${MAC} dev x0 dst fd00::2`]],
+  'vtep.delete': [[{ device: 'x0', mac: MAC, remote: '192.0.2.2' }, `bridge fdb delete ${MAC} dev x0 dst 192.0.2.2`]],
   'clsact.add': [[{ device: 'v0' }, 'tc qdisc add dev v0 clsact']],
   'clsact.delete': [[{ device: 'v0' }, 'tc qdisc delete dev v0 clsact']],
   'ingress.redirect': [

@@ -1,152 +1,181 @@
 import t from 'tap'
 import { formatCidr, parseCidr } from '../../../src/base/ip.js'
-import { ROUTE_PROTOCOL } from '../../../src/base/names.js'
-import { type Route } from '../../../src/codec/rtnl/route.js'
+import { linkLocalOf } from '../../../src/model/linklocal.js'
 import { type Node } from '../../../src/model/node.js'
-import { parseObject } from '../../../src/model/object.js'
-import { planText } from '../../../src/ops/text.js'
-import { desiredRoutes, type PeerRoute, planPeerRoutes } from '../../../src/routes/peers.js'
-
-const node = (name: string, podCIDRs: readonly string[], ips: readonly string[]): Node =>
-  parseObject({
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: { name },
-    spec: { podCIDRs },
-    status: { addresses: ips.map((address) => ({ type: 'InternalIP', address })) },
-  }) as Node
+import { PeerCatalog, type PeerRoute, type Vantage } from '../../../src/routes/peers.js'
+import { vtepMac } from '../../../src/routes/tunnel.js'
+import { node, UNDERLAY_V4, UNDERLAY_V6 } from './fake-node.js'
 
 const A = node('a', ['10.1.0.0/24', 'fd00:1::/64'], ['192.168.0.1', 'fd00::1'])
 const B = node('b', ['10.2.0.0/24', 'fd00:2::/64'], ['192.168.0.2', 'fd00::2'])
 
-const lines = (nodes: readonly Node[], self = 'a'): string[] =>
-  desiredRoutes(nodes, self).routes.map(
-    ({ destination, gateway, node: name }) => `${formatCidr(destination)} via ${gateway} (${name})`,
-  )
+const DIRECT: Vantage = { mode: 'direct', subnets: A.podCIDRs, underlays: [UNDERLAY_V4, UNDERLAY_V6] }
+
+function catalogOf(nodes: readonly Node[], self = 'a', vantage = DIRECT): PeerCatalog {
+  const catalog = new PeerCatalog(self)
+  catalog.move(vantage)
+  for (const each of nodes) catalog.set(each.name, each)
+  return catalog
+}
+
+const text = (route: PeerRoute): string =>
+  `${formatCidr(route.destination)} via ${route.gateway} ` +
+  (route.kind === 'vxlan' ? `in ${route.device} to ${route.remote}` : (route.device ?? '')) +
+  ` (${route.node})`
+
+const lines = (nodes: readonly Node[], vantage = DIRECT, self = 'a'): string[] =>
+  catalogOf(nodes, self, vantage)
+    .routes()
+    .map((route) => text(route).replace('  ', ' '))
 
 t.test(
   "a node has a route to each network of each other node, through that node's address of the family",
   async (t) => {
     t.same(lines([A, B]), ['10.2.0.0/24 via 192.168.0.2 (b)', 'fd00:2::/64 via fd00::2 (b)'])
-    t.same(lines([A, B], 'b'), ['10.1.0.0/24 via 192.168.0.1 (a)', 'fd00:1::/64 via fd00::1 (a)'])
+    t.same(lines([A, B], DIRECT, 'b'), ['10.1.0.0/24 via 192.168.0.1 (a)', 'fd00:1::/64 via fd00::1 (a)'])
     t.same(lines([A]), [])
     t.same(lines([]), [])
   },
 )
 
 t.test('a node that is not among the Nodes yet reaches all of them', async (t) => {
-  t.equal(lines([A, B], 'new').length, 4)
+  t.equal(lines([A, B], DIRECT, 'new').length, 4)
 })
 
 t.test('a node without networks yet needs no route and is no problem', async (t) => {
-  t.same(desiredRoutes([A, node('c', [], ['192.168.0.3'])], 'a'), { routes: [], problems: [] })
+  const catalog = catalogOf([A, node('c', [], ['192.168.0.3'])])
+  t.same([catalog.routes(), catalog.problems()], [[], []])
 })
 
 t.test('a network without a node address of its family is told of, and hurts no other', async (t) => {
-  const { routes, problems } = desiredRoutes([A, node('c', ['10.3.0.0/24', 'fd00:3::/64'], ['192.168.0.3'])], 'a')
-  t.equal(routes.length, 1)
-  t.same(problems, ['node c: no InternalIP of IPv6 for pod network fd00:3::/64'])
+  const catalog = catalogOf([A, node('c', ['10.3.0.0/24', 'fd00:3::/64'], ['192.168.0.3'])])
+  t.equal(catalog.routes().length, 1)
+  t.same(catalog.problems(), ['node c: no node address of IPv6 for pod network fd00:3::/64'])
 })
 
 t.test('of two nodes that claim one network the first by name has it, whatever their order', async (t) => {
   const nodes = [node('y', ['10.2.0.0/25'], ['192.168.0.8']), node('x', ['10.2.0.0/24'], ['192.168.0.9']), A]
   for (const order of [nodes, [...nodes].reverse()]) {
-    const { routes, problems } = desiredRoutes(order, 'a')
+    const catalog = catalogOf(order)
     t.same(
-      routes.map(({ node: name }) => name),
+      catalog.routes().map(({ node: name }) => name),
       ['x'],
     )
-    t.same(problems, ['node y: pod network 10.2.0.0/25 overlaps 10.2.0.0/24 of node x'])
+    t.same(catalog.problems(), ['node y: pod network 10.2.0.0/25 overlaps 10.2.0.0/24 of node x'])
   }
 })
 
 t.test("a node's own network is never routed elsewhere, though the other node's name comes first", async (t) => {
-  const thief = node('0-first', ['10.1.0.0/16'], ['192.168.0.66'])
-  const { routes, problems } = desiredRoutes([thief, A], 'a')
-  t.same(routes, [])
-  t.match(problems, ['node 0-first: pod network 10.1.0.0/16 overlaps 10.1.0.0/24 of node a'])
+  const catalog = catalogOf([node('0-first', ['10.1.0.0/16'], ['192.168.0.66']), A])
+  t.same(catalog.routes(), [])
+  t.match(catalog.problems(), ['node 0-first: pod network 10.1.0.0/16 overlaps 10.1.0.0/24 of node a'])
 })
 
-interface ActualFields extends Partial<Route> {
-  readonly to: string
+t.test('a node goes by the addresses that its agent chose, and by its InternalIPs where those are wrong', async (t) => {
+  t.same(lines([A, node('b', ['10.2.0.0/24'], ['192.168.0.2'], '192.168.7.2')]), ['10.2.0.0/24 via 192.168.7.2 (b)'])
+  const catalog = catalogOf([A, node('b', ['10.2.0.0/24'], ['192.168.0.2'], 'nonsense')])
+  t.match(catalog.routes(), [{ gateway: '192.168.0.2' }])
+  t.match(catalog.problems(), [
+    /^node b: metadata\.annotations\[netloom\.dev\/node-addresses\]: .*nonsense.*InternalIPs/,
+  ])
+})
+
+const BEHIND = node('behind', ['10.3.0.0/24', 'fd00:3::/64'], ['192.168.9.3', 'fd00:9::3'])
+const V6_ONLY = node('v6', ['10.4.0.0/24', 'fd00:4::/64'], ['fd00:9::4'])
+const V6_HERE = node('v6h', ['10.5.0.0/24', 'fd00:5::/64'], ['fd00::5'])
+
+const WAYS: Readonly<
+  Record<string, readonly [peers: readonly Node[], vantage: Partial<Vantage>, routes: readonly string[]]>
+> = {
+  'vxlan: both families in one tunnel, over IPv4 where both nodes have it': [
+    [B],
+    { mode: 'vxlan' },
+    [
+      '10.2.0.0/24 via 10.2.0.1 in nlx4 to 192.168.0.2 (b)',
+      `fd00:2::/64 via ${linkLocalOf(vtepMac('b'))} in nlx4 to 192.168.0.2 (b)`,
+    ],
+  ],
+  'vxlan: over IPv6 to a node that has no IPv4': [
+    [V6_ONLY],
+    { mode: 'vxlan' },
+    [
+      '10.4.0.0/24 via 10.4.0.1 in nlx6 to fd00:9::4 (v6)',
+      `fd00:4::/64 via ${linkLocalOf(vtepMac('v6'))} in nlx6 to fd00:9::4 (v6)`,
+    ],
+  ],
+  'vxlan: over IPv6 from a node that has no IPv4': [
+    [B],
+    { mode: 'vxlan', underlays: [UNDERLAY_V6] },
+    [
+      '10.2.0.0/24 via 10.2.0.1 in nlx6 to fd00::2 (b)',
+      `fd00:2::/64 via ${linkLocalOf(vtepMac('b'))} in nlx6 to fd00::2 (b)`,
+    ],
+  ],
+  'auto: straight to a node on the same link, in a tunnel to one that is not': [
+    [B, BEHIND],
+    { mode: 'auto' },
+    [
+      '10.2.0.0/24 via 192.168.0.2 (b)',
+      'fd00:2::/64 via fd00::2 (b)',
+      '10.3.0.0/24 via 10.3.0.1 in nlx4 to 192.168.9.3 (behind)',
+      `fd00:3::/64 via ${linkLocalOf(vtepMac('behind'))} in nlx4 to 192.168.9.3 (behind)`,
+    ],
+  ],
+  'auto: each family for itself': [
+    [B],
+    { mode: 'auto', underlays: [{ ...UNDERLAY_V4, connected: [parseCidr('192.168.0.1/32')] }, UNDERLAY_V6] },
+    ['10.2.0.0/24 via 10.2.0.1 in nlx4 to 192.168.0.2 (b)', 'fd00:2::/64 via fd00::2 (b)'],
+  ],
+  'auto: IPv4 pods of a node on the same link that has no IPv4 of its own': [
+    [V6_HERE],
+    { mode: 'auto' },
+    ['10.5.0.0/24 via 10.5.0.1 in nlx6 to fd00::5 (v6h)', 'fd00:5::/64 via fd00::5 (v6h)'],
+  ],
+  'and so it is seen from there': [
+    [B],
+    { mode: 'direct', underlays: [UNDERLAY_V6] },
+    ['10.2.0.0/24 via fd00::2 eth0 (b)', 'fd00:2::/64 via fd00::2 (b)'],
+  ],
+  'the same without tunnels: its IPv6 address is the next hop': [
+    [V6_HERE],
+    { mode: 'direct' },
+    ['10.5.0.0/24 via fd00::5 eth0 (v6h)', 'fd00:5::/64 via fd00::5 (v6h)'],
+  ],
 }
 
-const actual = ({ to, ...fields }: ActualFields): Route => {
-  const destination = parseCidr(to)
-  return {
-    family: destination.family,
-    destination,
-    tos: 0,
-    table: 254,
-    protocol: ROUTE_PROTOCOL,
-    scope: 0,
-    type: 1,
-    ...(destination.family.bytes === 16 ? { priority: 1024 } : {}),
-    onlink: false,
-    dead: false,
-    cloned: false,
-    multipath: false,
-    nextHops: [],
-    ...fields,
-  }
-}
+for (const [name, [peers, vantage, routes]] of Object.entries(WAYS))
+  t.test(name, async (t) => t.same(lines([A, ...peers], { ...DIRECT, ...vantage }), routes))
 
-const DESIRED: PeerRoute[] = [
-  { node: 'b', destination: parseCidr('10.2.0.0/24'), gateway: '192.168.0.2' },
-  { node: 'b', destination: parseCidr('fd00:2::/64'), gateway: 'fd00::2' },
-]
-const [V4, V6] = [
-  actual({ to: '10.2.0.0/24', gateway: '192.168.0.2' }),
-  actual({ to: 'fd00:2::/64', gateway: 'fd00::2' }),
-]
-const REPLACED = 'ip route replace 10.2.0.0/24 via 192.168.0.2 proto 110'
+t.test("a tunnel's routes say all that the kernel has to know", async (t) => {
+  t.match(catalogOf([A, B], 'a', { ...DIRECT, mode: 'vxlan' }).routesTo('b'), [
+    { kind: 'vxlan', source: '10.1.0.1', mac: vtepMac('b'), remote: '192.168.0.2' },
+    { kind: 'vxlan', source: 'fd00:1::1', mac: vtepMac('b'), gateway: linkLocalOf(vtepMac('b')) },
+  ])
+})
 
-const PLANS: Readonly<Record<string, readonly [have: readonly Route[], plan: readonly string[]]>> = {
-  'what is right is left alone': [[V4, V6], []],
-  'what is missing is made': [[V6], [REPLACED]],
-  'another gateway is replaced': [[{ ...V4, gateway: '192.168.0.7' }, V6], [REPLACED]],
-  'several next hops are replaced': [[{ ...V4, multipath: true }, V6], [REPLACED]],
-  'one that the kernel does not use is made again': [[{ ...V4, dead: true }, V6], [REPLACED]],
-  'one that nobody wants is deleted': [
-    [V4, V6, actual({ to: '10.9.0.0/24', gateway: '192.168.0.9' })],
-    ['ip route delete 10.9.0.0/24 via 192.168.0.9 proto 110'],
-  ],
-  "others' routes are not touched": [[V4, V6, actual({ to: '10.9.0.0/24', protocol: 4 })], []],
-  "another's route to a wanted destination is no reason to leave ours out": [[{ ...V4, protocol: 3 }, V6], [REPLACED]],
-  'an exception that the kernel made of one is none of ours': [
-    [V4, V6, actual({ to: 'fd00:2::7/128', gateway: 'fd00::2', cloned: true })],
-    [],
-  ],
-  'a second one to the same destination, of another priority, goes': [
-    [V4, V6, { ...V4, priority: 50 }],
-    ['ip route delete 10.2.0.0/24 via 192.168.0.2 proto 110'],
-  ],
-  'one in another table goes, and does not count': [
-    [{ ...V4, table: 100 }, V6],
-    ['ip route delete 10.2.0.0/24 via 192.168.0.2 proto 110', REPLACED],
-  ],
-}
+t.test('nodes without a family in common are told of', async (t) => {
+  const catalog = catalogOf([A, V6_ONLY], 'a', { ...DIRECT, mode: 'vxlan', underlays: [UNDERLAY_V4] })
+  t.same(catalog.routes(), [])
+  t.match(catalog.problems(), [
+    /^node v6: no node address of a family that this node has one of as well for pod network 10/,
+    /fd00:4/,
+  ])
+})
 
-for (const [name, [have, plan]] of Object.entries(PLANS))
-  t.test(name, async (t) => {
-    const text = planText(planPeerRoutes(DESIRED, have)).trimEnd()
-    t.same(
-      text
-        .split('\n')
-        .filter((line) => line !== '')
-        // What tells routes of one destination apart is none of this test.
-        .map((line) => line.replace(/ (table|metric) \d+/g, '')),
-      plan,
-    )
-  })
+t.test('a change tells which nodes it concerns, and no others', async (t) => {
+  const catalog = catalogOf([A, B, BEHIND])
+  t.same([...catalog.set('b', node('b', ['10.2.0.0/24'], ['192.168.0.7']))], ['b'])
+  t.match(catalog.routesTo('b'), [{ gateway: '192.168.0.7' }])
+  t.same([...catalog.set('a', node('a', ['10.3.0.0/16'], ['192.168.0.1']))], ['behind'], 'who overlaps with the own')
+  t.same([...catalog.set('b', undefined)], ['b'])
+  t.same(catalog.routesTo('b'), [])
+})
 
-t.test('when all is taken away, nothing of ours stays', async (t) => {
-  const ours = [V4, V6, { ...V4, priority: 50 }, { ...V4, table: 100 }, { ...V6, priority: 1 }]
-  const ops = planPeerRoutes([], [...ours, actual({ to: '10.9.0.0/24', protocol: 4 })])
-  t.equal(ops.length, ours.length)
-  for (const op of ops) t.match(op, { kind: 'route.delete', route: { protocol: ROUTE_PROTOCOL } })
-  t.same(
-    ops.map((op) => ('route' in op ? [op.route.table, op.route.priority] : [])),
-    ours.map(({ table, priority }) => [table, priority]),
-  )
+t.test("pods' own addresses are for all pods, and for nodes that have a way back to them", async (t) => {
+  const known = (mode: Vantage['mode']): string[] =>
+    [...catalogOf([A, B, BEHIND], 'a', { ...DIRECT, mode }).known()].map(formatCidr)
+  const networks = ['10.1.0.0/24', 'fd00:1::/64', '10.2.0.0/24', 'fd00:2::/64', '10.3.0.0/24', 'fd00:3::/64']
+  t.same(known('vxlan'), networks)
+  t.same(known('auto'), [...networks, '192.168.0.2/32', 'fd00::2/128'])
+  t.same(known('direct'), [...networks, '192.168.0.2/32', 'fd00::2/128', '192.168.9.3/32', 'fd00:9::3/128'])
 })
