@@ -98,3 +98,31 @@ export const API_PREFIX = 'netloom.dev'
 
 /** Who made an object (`app.kubernetes.io/managed-by`), field manager of its writes, and source of its Events. */
 export const API_MANAGER = 'netloom'
+
+/** Variables of the environment that are ours begin with this: `NETLOOM_ROUTE_MODE` is the setting `route-mode`. */
+export const VARIABLE_PREFIX = 'NETLOOM_'
+
+/** Variables of ours that are no settings of the agent: they are for the CNI executable, the demo and the tests. */
+export const OTHER_VARIABLES: readonly string[] = [
+  'NETLOOM_TIMEOUT_MS',
+  'NETLOOM_PROGRAM',
+  'NETLOOM_INSIDE',
+  'NETLOOM_FUZZ_SECONDS',
+]
+
+/** The CNI executable, and the plugin's `type` in a configuration. */
+export const PLUGIN_TYPE = 'netloom'
+
+/** The list of plugins that an agent installs. Runtimes take the first by name. */
+export const DEFAULT_CONFLIST = '10-netloom.conflist'
+
+/** UDP port of tunnels between nodes (RFC 7348), and the number of the network in them; that of our routes as well. */
+export const DEFAULT_VXLAN_PORT = 4789
+export const DEFAULT_VXLAN_VNI = 110
+
+/**
+ * Where the agent of a cluster answers probes. On loopback, since probes of a pod in the node's network come from there,
+ * and next to the ports of Kubernetes' own components (10248 to 10259), where nobody looks for anything else; below the
+ * ports of NodePorts (30000) and those that the kernel gives away by itself (32768).
+ */
+export const DEFAULT_HEALTH_PORT = 10_247
