@@ -105,6 +105,7 @@ export const VARIABLE_PREFIX = 'NETLOOM_'
 /** Variables of ours that are no settings of the agent: they are for the CNI executable, the demo and the tests. */
 export const OTHER_VARIABLES: readonly string[] = [
   'NETLOOM_TIMEOUT_MS',
+  'NETLOOM_WAIT',
   'NETLOOM_PROGRAM',
   'NETLOOM_INSIDE',
   'NETLOOM_FUZZ_SECONDS',

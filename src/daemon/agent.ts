@@ -9,7 +9,7 @@ import { Pool } from '../ipam/pool.js'
 import { type Source } from '../kube/source.js'
 import { Attachments } from './attachments.js'
 import { type AgentStatus } from './client.js'
-import { answerCni } from './cni.js'
+import { answerCni, answerEarly } from './cni.js'
 import { type Companions, companions } from './companions.js'
 import { Delegation } from './delegation.js'
 import { FileLock } from '../kernel/lock.js'
@@ -33,8 +33,8 @@ export interface AgentOptions {
   readonly log: Logger
 }
 
-/** Milliseconds to wait for a call that is under way without an agent. */
-const LOCK_MS = 5000
+/** Milliseconds to wait for a call that is under way without an agent, or for an agent that is ending its last calls. */
+const LOCK_MS = 15_000
 
 const STARTING = 'the agent is starting'
 
@@ -60,6 +60,8 @@ export class Agent {
   static async start(options: AgentOptions): Promise<Agent> {
     let agent: Agent | undefined
     const handler: Handler = async (body) => {
+      const early = agent === undefined ? STARTING : agent.#notReady
+      if (early !== undefined && body['method'] === 'cni') return answerEarly(body, early)
       if (agent === undefined) throw new NetloomError('unavailable', STARTING)
       return agent.#handle(body)
     }
