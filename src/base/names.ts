@@ -117,6 +117,10 @@ export const PLUGIN_TYPE = 'netloom'
 /** The list of plugins that an agent installs. Runtimes take the first by name. */
 export const DEFAULT_CONFLIST = '10-netloom.conflist'
 
+/** Where runtimes look for plugins and for lists of them, unless told otherwise. */
+export const DEFAULT_CNI_BIN_DIR = '/opt/cni/bin'
+export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
+
 /** UDP port of tunnels between nodes (RFC 7348), and the number of the network in them; that of our routes as well. */
 export const DEFAULT_VXLAN_PORT = 4789
 export const DEFAULT_VXLAN_VNI = 110

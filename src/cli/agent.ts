@@ -1,11 +1,15 @@
 import { NetloomError } from '../base/errors.js'
 import { createLog, type Logger } from '../base/log.js'
 import { Agent } from '../daemon/agent.js'
+import { conflistText } from '../daemon/conflist.js'
+import { type InstallationPlan } from '../daemon/installation.js'
 import { type SourceSetting } from '../daemon/setting-kind.js'
+import { type AgentSettings } from '../daemon/settings.js'
 import { loadSettings } from '../daemon/settings-io.js'
 import { DirectorySource } from '../kube/directory.js'
 import { type Source } from '../kube/source.js'
 import { type Command, EXIT, type ExitCode, type OptionValues } from './command.js'
+import { PLUGIN } from './demo/installation.js'
 import { optionsText, SETTING_OPTIONS, settingRows, settingsJson, settingsText } from './settings-text.js'
 
 const HELP = `Usage: netloom agent [OPTION]...
@@ -58,6 +62,7 @@ async function run(values: OptionValues): Promise<ExitCode> {
       socket: settings.socket,
       stateDir: settings.stateDir,
       masqueradeExceptions: settings.masqueradeExcept,
+      installation: installationOf(settings),
       log,
     })
     log.info({ reason: await stopped }, 'stopping; what the kernel holds stays')
@@ -72,6 +77,14 @@ function createSource(source: SourceSetting, log: Logger): Source {
   if (source.kind === 'directory') return new DirectorySource(source.path, { log })
   throw new NetloomError('unsupported', '--source: api is not there yet', { field: '--source' })
 }
+
+const installationOf = (settings: AgentSettings): InstallationPlan => ({
+  executable: PLUGIN,
+  binDir: settings.cniBinDir,
+  confDir: settings.cniConfDir,
+  confName: settings.cniConfName,
+  conflist: conflistText(settings),
+})
 
 /** Answers why the agent is to stop; `release` lets the process end though standard input is still open. */
 function untilStopped(withStdin: boolean): { readonly stopped: Promise<string>; readonly release: () => void } {

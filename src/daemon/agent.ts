@@ -13,6 +13,7 @@ import { answerCni, answerEarly } from './cni.js'
 import { type Companions, companions } from './companions.js'
 import { Delegation } from './delegation.js'
 import { FileLock } from '../kernel/lock.js'
+import { Installation, type InstallationPlan } from './installation.js'
 import { type Keeping } from './keeper.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
@@ -30,6 +31,8 @@ export interface AgentOptions {
   readonly stateDir: string
   /** Destinations outside of the pod networks that pods reach with their own addresses. */
   readonly masqueradeExceptions: readonly Cidr[]
+  /** What the runtime of this node gets; undefined where somebody else installs it. */
+  readonly installation?: InstallationPlan | undefined
   readonly log: Logger
 }
 
@@ -50,6 +53,7 @@ export class Agent {
   readonly #companions: Companions
   readonly #server: SocketServer
   readonly #lock: FileLock
+  readonly #installation: Installation | undefined
   #notReady: string | undefined = STARTING
 
   /**
@@ -81,7 +85,7 @@ export class Agent {
   }
 
   private constructor(options: AgentOptions, server: SocketServer, lock: FileLock) {
-    const { node, source, stateDir, log, masqueradeExceptions } = options
+    const { node, source, stateDir, log, masqueradeExceptions, installation } = options
     const { store } = source
     this.#options = options
     this.#journal = openJournal(stateDir, log)
@@ -118,10 +122,13 @@ export class Agent {
     })
     this.#server = server
     this.#lock = lock
+    const isReady = (): boolean => this.#whyNotReady() === undefined
+    this.#installation = installation && new Installation({ ...installation, isReady, log })
   }
 
   async #start(): Promise<void> {
     const { source, log, node } = this.#options
+    this.#installation?.start()
     this.#kernel.watch(
       (event) => this.#network.observed(event),
       (table) => {
@@ -142,6 +149,7 @@ export class Agent {
     for (const keeper of this.#keepers) await keeper.start()
     await this.#services.reconciler.now()
     this.#notReady = undefined
+    this.#installation?.look()
     log.info({ node, version: VERSION, subnets: this.#network.subnets.map(formatCidr) }, 'agent is ready')
   }
 
@@ -190,6 +198,7 @@ export class Agent {
       problems: [
         ...this.#network.problems(),
         ...this.#services.problems(),
+        ...(this.#installation?.problems() ?? []),
         ...(this.#journal.rewriteError === undefined ? [] : [this.#journal.rewriteError.message]),
         ...(this.#journal.salvaged === undefined ? [] : [salvagedText(this.#journal.salvaged)]),
         ...[this.#network, this.#services, ...this.#keepers].flatMap(
@@ -206,6 +215,7 @@ export class Agent {
 
   /** Stops. Links, routes and rules stay, and traffic with them. */
   async stop(): Promise<void> {
+    this.#installation?.close()
     await this.#server.close()
     await this.#options.source.close()
     const reconcilers = [this.#services, ...this.#keepers].map(({ reconciler }) => reconciler)
