@@ -18,10 +18,19 @@
 /* Of the agent's own words in an error. */
 #define REFUSAL_MAX 512
 
+/* Milliseconds between two attempts: the first, which doubles, and the longest. */
+#define SHORTEST_PAUSE 20
+#define LONGEST_PAUSE 160
+
+/* `true` (RFC 8949, section 3.3). */
+#define CBOR_TRUE 21
+
 struct connection {
   int fd;
   uint64_t deadline; /* milliseconds of the monotonic clock */
   struct text *why;
+  bool sent;    /* the whole request is on its way: what became of it only the reply can tell */
+  bool passing; /* what is wrong passes when another agent starts, or this one is ready */
 };
 
 /* One byte more than the longest frame, so that bytes behind it are seen. In the BSS: pages not touched cost nothing. */
@@ -64,8 +73,15 @@ static void explain_errno(struct text *why, int error)
   text_add_number(why, (uint64_t)error);
 }
 
+/* What callers see of an agent that ends, is not there, or ends with their connection. */
+static bool is_passing(int error)
+{
+  return error == ENOENT || error == ECONNREFUSED || error == ECONNRESET || error == EPIPE;
+}
+
 static enum agent_outcome absent(struct connection *connection, const char *doing, int error)
 {
+  connection->passing = is_passing(error);
   text_add(connection->why, doing);
   text_add(connection->why, ": ");
   explain_errno(connection->why, error);
@@ -170,8 +186,9 @@ static enum agent_outcome send_request(struct connection *connection, const stru
     at += cbor_write_head(heads + at, (enum cbor_major)entries[i].major, entries[i].length);
     parts[used++] = (struct iovec){.iov_base = heads + from, .iov_len = at - from};
     from = at;
-    if (entries[i].length > 0)
-      parts[used++] = (struct iovec){.iov_base = (void *)(uintptr_t)entries[i].value, .iov_len = entries[i].length};
+    if (entries[i].value == NULL || entries[i].length == 0)
+      continue;
+    parts[used++] = (struct iovec){.iov_base = (void *)(uintptr_t)entries[i].value, .iov_len = entries[i].length};
     body += entries[i].length;
   }
   body += at - HEADER_BYTES;
@@ -196,6 +213,7 @@ static const char *check_header(const uint8_t *header, size_t *body)
 
 static enum agent_outcome closed_early(struct connection *connection, size_t have)
 {
+  connection->passing = true;
   text_add(connection->why, "the agent closed the connection after ");
   text_add_number(connection->why, have);
   text_add(connection->why, " bytes of its reply");
@@ -257,6 +275,7 @@ static enum agent_outcome decode(struct connection *connection, size_t body, str
     {.name = "exit", .major = CBOR_UNSIGNED},
     {.name = "output", .major = CBOR_TEXT},
     {.name = "error", .major = CBOR_MAP},
+    {.name = "retry", .major = CBOR_SIMPLE},
   };
   const char *name;
   const char *problem = cbor_read_map(&cbor, fields, sizeof fields / sizeof fields[0], &name);
@@ -273,6 +292,7 @@ static enum agent_outcome decode(struct connection *connection, size_t body, str
     problem = "is no exit code";
   }
   if (problem == NULL) {
+    connection->passing = fields[3].found && fields[3].number == CBOR_TRUE;
     *reply = (struct reply){.exit = (int)fields[0].number, .output = fields[1].bytes, .length = fields[1].length};
     return AGENT_REPLIED;
   }
@@ -283,20 +303,58 @@ static enum agent_outcome decode(struct connection *connection, size_t body, str
   return AGENT_BROKEN;
 }
 
-enum agent_outcome agent_exchange(const char *path, const struct entry *entries, size_t count, uint64_t timeout,
-                                  struct reply *reply, struct text *why)
+static enum agent_outcome attempt(struct connection *connection, const char *path, const struct entry *entries,
+                                  size_t count, struct reply *reply)
 {
-  struct connection connection = {.fd = -1, .deadline = now() + timeout, .why = why};
-  enum agent_outcome outcome = dial(&connection, path);
+  enum agent_outcome outcome = dial(connection, path);
   size_t body = 0;
 
   if (outcome == AGENT_REPLIED)
-    outcome = send_request(&connection, entries, count);
+    outcome = send_request(connection, entries, count);
+  connection->sent = outcome == AGENT_REPLIED;
   if (outcome == AGENT_REPLIED)
-    outcome = receive(&connection, &body);
+    outcome = receive(connection, &body);
   if (outcome == AGENT_REPLIED)
-    outcome = decode(&connection, body, reply);
-  if (connection.fd >= 0)
-    close(connection.fd);
+    outcome = decode(connection, body, reply);
+  if (connection->fd >= 0)
+    close(connection->fd);
   return outcome;
+}
+
+static void sleep_for(uint64_t milliseconds)
+{
+  struct timespec time = {.tv_sec = 0, .tv_nsec = (long)milliseconds * 1000000};
+
+  nanosleep(&time, NULL);
+}
+
+enum agent_outcome agent_exchange(const char *path, const struct entry *entries, size_t count,
+                                  struct patience patience, struct reply *reply, struct text *why)
+{
+  struct entry all[REQUEST_ENTRIES_MAX];
+  uint64_t start = now();
+  uint64_t end = start + (patience.wait < patience.timeout ? patience.wait : patience.timeout);
+  uint64_t pause = SHORTEST_PAUSE;
+  size_t before = why->length;
+  bool begun = false; /* perhaps, by an agent that went away */
+
+  memcpy(all, entries, count * sizeof all[0]);
+  all[count] = (struct entry){"again", CBOR_SIMPLE, NULL, CBOR_TRUE};
+  for (;;) {
+    struct connection connection = {.fd = -1, .deadline = start + patience.timeout, .why = why};
+    enum agent_outcome outcome = attempt(&connection, path, all, count + (begun ? 1 : 0), reply);
+
+    if (!connection.passing || now() + pause > end) {
+      if (outcome != AGENT_REPLIED && pause > SHORTEST_PAUSE) {
+        text_add(why, "; asked again and again for ");
+        text_add_number(why, now() - start);
+        text_add(why, " ms");
+      }
+      return outcome;
+    }
+    begun = begun || (connection.sent && outcome == AGENT_ABSENT);
+    why->length = before;
+    sleep_for(pause);
+    pause = 2 * pause < LONGEST_PAUSE ? 2 * pause : LONGEST_PAUSE;
+  }
 }

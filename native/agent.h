@@ -17,7 +17,7 @@
 /* Most entries of a request's map. */
 #define REQUEST_ENTRIES_MAX 16
 
-/* An entry of the request's map. `major` is CBOR_TEXT or CBOR_BYTES. */
+/* An entry of the request's map: bytes of CBOR_TEXT or CBOR_BYTES; of CBOR_SIMPLE the number in `length`, and no value. */
 struct entry {
   const char *key;
   int major;
@@ -38,11 +38,17 @@ struct reply {
   size_t length;
 };
 
+/* In milliseconds. */
+struct patience {
+  uint64_t timeout; /* bounds all of it */
+  uint64_t wait;    /* how long an agent that is away, or says that it cannot yet, is asked again */
+};
+
 /*
- * `path` is of at most AGENT_PATH_MAX bytes; the entries are few enough and together short enough for one frame.
- * `timeout` is in milliseconds and bounds the whole exchange.
+ * `path` is of at most AGENT_PATH_MAX bytes; the entries are fewer than REQUEST_ENTRIES_MAX, and together short enough
+ * for one frame. An agent that went away with the request is sent it again, marked as such: it may have begun.
  */
-enum agent_outcome agent_exchange(const char *path, const struct entry *entries, size_t count, uint64_t timeout,
-                                  struct reply *reply, struct text *why);
+enum agent_outcome agent_exchange(const char *path, const struct entry *entries, size_t count,
+                                  struct patience patience, struct reply *reply, struct text *why);
 
 #endif

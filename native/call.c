@@ -15,6 +15,8 @@
 #define DEFAULT_SOCKET "/run/netloom/agent.sock"
 #define DEFAULT_TIMEOUT 60000
 #define LONGEST_TIMEOUT 3600000
+#define DEFAULT_WAIT 10000
+#define WAIT_MAX 16 /* characters of a duration */
 
 /*
  * Where the standalone program is looked for: where npm installs for all users, with a prefix of its own and with the
@@ -45,7 +47,7 @@ enum cni_code {
 };
 
 /* Keys at the top level of the configuration that matter here. */
-enum key { KEY_VERSION, KEY_AGENT, KEY_SOCKET, KEY_PROGRAM, KEYS };
+enum key { KEY_VERSION, KEY_AGENT, KEY_SOCKET, KEY_WAIT, KEY_PROGRAM, KEYS };
 
 /* A call and what its configuration says. */
 struct request {
@@ -229,6 +231,52 @@ static bool find_timeout(const struct request *request, uint64_t *timeout, struc
   return false;
 }
 
+static bool is_status(const struct request *request)
+{
+  return strcmp(request->call->command, "STATUS") == 0;
+}
+
+/* A number and its unit, as 500ms, 10s or 1m, up to an hour. */
+static bool read_duration(const char *text, size_t length, uint64_t *milliseconds)
+{
+  static const struct {
+    const char *name;
+    uint64_t length;
+  } UNITS[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}};
+  uint64_t number = 0;
+  size_t digits = 0;
+
+  for (; digits < length && text[digits] >= '0' && text[digits] <= '9' && number <= LONGEST_TIMEOUT; digits++)
+    number = number * 10 + (uint64_t)(text[digits] - '0');
+  for (size_t i = 0; i < sizeof UNITS / sizeof UNITS[0]; i++)
+    if (digits > 0 && length - digits == strlen(UNITS[i].name) &&
+        memcmp(text + digits, UNITS[i].name, length - digits) == 0) {
+      *milliseconds = number * UNITS[i].length;
+      return *milliseconds <= LONGEST_TIMEOUT;
+    }
+  return false;
+}
+
+/* How long a call waits for an agent that is away. STATUS does not: it tells what is so now. */
+static bool find_wait(const struct request *request, uint64_t *wait, struct answer *refusal)
+{
+  static const char PROBLEM[] = "is not a duration up to an hour, as \"500ms\", \"10s\" or \"1m\"";
+  const struct json_field *field = &request->fields[KEY_WAIT];
+  bool absent = field->state == JSON_ABSENT;
+  const char *from = absent ? getenv("NETLOOM_WAIT") : field->value;
+  size_t length = !absent ? field->length : from == NULL ? 0 : strlen(from);
+
+  *wait = DEFAULT_WAIT;
+  if (!(absent && length == 0) &&
+      !((absent || field->state == JSON_STRING) && read_duration(from, length, wait))) {
+    *refusal = absent ? refuse_variable(request, "NETLOOM_WAIT", PROBLEM) : refuse_key(request, KEY_WAIT, PROBLEM);
+    return false;
+  }
+  if (is_status(request))
+    *wait = 0;
+  return true;
+}
+
 /* Adds the variables that are set to the entries for the agent. */
 static bool add_environment(const struct request *request, struct entry *entries, size_t *count,
                             struct answer *refusal)
@@ -257,11 +305,6 @@ static bool add_environment(const struct request *request, struct entry *entries
   return true;
 }
 
-static bool is_status(const struct request *request)
-{
-  return strcmp(request->call->command, "STATUS") == 0;
-}
-
 /*
  * What the agent's failure is in the words of the specification. An answer that cannot be decoded is code 6 and not
  * code 5: the bytes arrived, but they are not what they should be. The runtime treats both alike; the person who looks
@@ -285,15 +328,14 @@ static struct answer pass_to_agent(const struct request *request)
   struct answer refusal;
   struct reply reply;
   enum agent_outcome outcome;
-  uint64_t timeout;
+  struct patience patience;
   size_t count = 1;
 
   if (!add_environment(request, entries, &count, &refusal) || !find_path(request, &SOCKET, path, &refusal) ||
-      !find_timeout(request, &timeout, &refusal))
+      !find_timeout(request, &patience.timeout, &refusal) || !find_wait(request, &patience.wait, &refusal))
     return refusal;
   entries[count++] = (struct entry){"config", CBOR_BYTES, request->call->config, request->call->length};
-  outcome =
-    agent_exchange(path[0] == 0 ? DEFAULT_SOCKET : path, entries, count, timeout, &reply, &details);
+  outcome = agent_exchange(path[0] == 0 ? DEFAULT_SOCKET : path, entries, count, patience, &reply, &details);
   if (outcome != AGENT_REPLIED)
     return report_agent(request, outcome);
   return (struct answer){.exit = reply.exit, .output = reply.output, .length = reply.length};
@@ -341,6 +383,7 @@ static struct request read_request(const struct call *call)
   static char version[VERSION_MAX];
   static char agent[sizeof "off"];
   static char socket[AGENT_PATH_MAX];
+  static char wait[WAIT_MAX];
   static char program[PROGRAM_PATH_MAX];
   struct request request = {
     .call = call,
@@ -349,6 +392,7 @@ static struct request read_request(const struct call *call)
         [KEY_VERSION] = {.name = "cniVersion", .value = version, .capacity = sizeof version},
         [KEY_AGENT] = {.name = "agent", .value = agent, .capacity = sizeof agent},
         [KEY_SOCKET] = {.name = "agentSocket", .value = socket, .capacity = sizeof socket},
+        [KEY_WAIT] = {.name = "agentWait", .value = wait, .capacity = sizeof wait},
         [KEY_PROGRAM] = {.name = "program", .value = program, .capacity = sizeof program},
       },
   };

@@ -97,7 +97,7 @@ const VARIANTS = {
     harness(
       'reply',
       ['netloom.c', 'call.c', 'program.c', 'io.c', 'json.c'],
-      ['socket', 'connect', 'setsockopt', 'sendmsg', 'recv', 'close', 'clock_gettime'],
+      ['socket', 'connect', 'setsockopt', 'sendmsg', 'recv', 'close', 'clock_gettime', 'nanosleep'],
     ),
   ],
 }

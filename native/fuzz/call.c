@@ -49,15 +49,17 @@ static void check_path(const char *path, size_t max)
 }
 
 /* How the agent answers follows from the call, so that every input has one outcome only. */
-enum agent_outcome agent_exchange(const char *path, const struct entry *entries, size_t count, uint64_t timeout,
-                                  struct reply *reply, struct text *why)
+enum agent_outcome agent_exchange(const char *path, const struct entry *entries, size_t count,
+                                  struct patience patience, struct reply *reply, struct text *why)
 {
   static const uint8_t OUTPUT[] = "{}";
+  uint64_t timeout = patience.timeout;
   size_t body = 0;
 
   check_path(path, AGENT_PATH_MAX);
   check(timeout >= 1 && timeout <= 3600000, "a time-out within its limits");
-  check(count >= 3 && count <= REQUEST_ENTRIES_MAX, "as many entries as a request may have");
+  check(patience.wait <= 3600000, "a wait within its limit");
+  check(count >= 3 && count < REQUEST_ENTRIES_MAX, "as many entries as a request may have");
   for (size_t i = 0; i < count; i++) {
     check(entries[i].major == CBOR_BYTES || utf8_valid(entries[i].value, entries[i].length), "text in UTF-8");
     body += 2 * CBOR_HEAD_MAX + strlen(entries[i].key) + entries[i].length;

@@ -17,6 +17,7 @@
 
 #define SOCKET INT_MAX
 #define TIMEOUT 1000
+#define WAIT 500
 #define CONTROL_BYTES 4
 #define INPUT_MAX 16384 /* of what is printed */
 
@@ -32,9 +33,12 @@ static struct {
   unsigned interrupt;  /* every n-th call fails with EINTR, 0 for none */
   int end;             /* errno behind the agent's bytes, 0 for the end of the stream */
   uint64_t step;       /* milliseconds that each call takes */
+  bool waits;          /* an agent that went away is waited for, and it comes back as it was */
 } behaviour;
 
 static struct bytes incoming;
+static struct bytes whole;
+static unsigned connections;
 static uint8_t sent[4096];
 static size_t sent_length;
 static unsigned calls;
@@ -55,6 +59,7 @@ int __real_close(int fd);
 int __wrap_close(int fd);
 int __real_clock_gettime(clockid_t clock, struct timespec *time);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 
 static bool interrupted(void)
 {
@@ -73,7 +78,11 @@ static size_t at_most(size_t length, size_t most)
 int __wrap_socket(int domain, int type, int protocol)
 {
   check(domain == AF_UNIX && protocol == 0 && (type & SOCK_CLOEXEC) != 0, "a unix socket that no program inherits");
+  check(!open_socket, "one socket at a time");
   open_socket = true;
+  incoming = whole;
+  sent_length = 0;
+  connections++;
   return SOCKET;
 }
 
@@ -163,6 +172,14 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
   return 0;
 }
 
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+  check(behaviour.waits && left == NULL && !open_socket, "a pause between two attempts");
+  check(time->tv_sec == 0 && time->tv_nsec > 0 && time->tv_nsec < 1000000000, "a short pause");
+  clock_now += (uint64_t)time->tv_nsec / 1000000;
+  return 0;
+}
+
 static void behave(const uint8_t *control)
 {
   static const int ENDS[] = {0, EAGAIN, ECONNRESET, EIO};
@@ -173,6 +190,8 @@ static void behave(const uint8_t *control)
   behaviour.interrupt = control[2] % 16 == 1 ? 0 : control[2] % 16;
   behaviour.step = control[2] / 16;
   behaviour.end = ENDS[control[3] % 4];
+  behaviour.waits = control[3] / 4 % 2 == 1;
+  connections = 0;
   calls = 0;
   clock_now = 1;
   sent_length = 0;
@@ -182,14 +201,16 @@ static void behave(const uint8_t *control)
 static void check_request(void)
 {
   struct cbor cbor = {.at = sent + 8, .end = sent + sent_length};
-  struct cbor_field config = {.name = "config", .major = CBOR_BYTES};
+  struct cbor_field fields[] = {{.name = "config", .major = CBOR_BYTES}, {.name = "again", .major = CBOR_SIMPLE}};
+  const struct cbor_field *config = &fields[0];
   const char *name;
 
   check(sent_length > 8 && memcmp(sent, "NL\1\1", 4) == 0, "the header of a request");
   check((size_t)sent[6] << 8 == (sent_length - 8) >> 8 << 8 && sent[7] == (uint8_t)(sent_length - 8), "its length");
-  check(cbor_read_map(&cbor, &config, 1, &name) == NULL && cbor.at == cbor.end, "one map as the request");
-  check(config.found && config.length == sizeof CONFIG - 1 && memcmp(config.bytes, CONFIG, config.length) == 0,
+  check(cbor_read_map(&cbor, fields, 2, &name) == NULL && cbor.at == cbor.end, "one map as the request");
+  check(config->found && config->length == sizeof CONFIG - 1 && memcmp(config->bytes, CONFIG, config->length) == 0,
         "the configuration as it came");
+  check(!fields[1].found || connections > 1, "nothing is sent again that was not sent before");
 }
 
 /* A reply that was taken is one that the protocol knows. */
@@ -227,9 +248,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (size < CONTROL_BYTES)
     return -1; /* not worth keeping */
   behave(data);
-  incoming = (struct bytes){.at = data + CONTROL_BYTES, .length = size - CONTROL_BYTES};
-  outcome = agent_exchange(PATH, entries, sizeof entries / sizeof entries[0], TIMEOUT, &reply, &why);
+  whole = (struct bytes){.at = data + CONTROL_BYTES, .length = size - CONTROL_BYTES};
+  outcome = agent_exchange(PATH, entries, sizeof entries / sizeof entries[0],
+                           (struct patience){.timeout = TIMEOUT, .wait = behaviour.waits ? WAIT : 0}, &reply, &why);
   check(!open_socket, "no socket left open");
+  check(connections <= 1 + WAIT / 20, "attempts with pauses between them");
   if (outcome == AGENT_REPLIED)
     check_reply(&reply, data + CONTROL_BYTES, size - CONTROL_BYTES);
   else

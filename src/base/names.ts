@@ -116,3 +116,32 @@ export const SUBNET_ANNOTATION = `${API_PREFIX}/subnet`
 
 /** Annotation of a Node: the addresses that other nodes reach it by, separated by commas, where InternalIPs are not. */
 export const NODE_ADDRESSES_ANNOTATION = `${API_PREFIX}/node-addresses`
+
+/** Variables of the environment that are ours begin with this: `NETLOOM_ROUTE_MODE` is the setting `route-mode`. */
+export const VARIABLE_PREFIX = 'NETLOOM_'
+
+/** Variables of ours that are no settings of the agent: they are for the CNI executable, the demo and the tests. */
+export const OTHER_VARIABLES: readonly string[] = [
+  'NETLOOM_TIMEOUT_MS',
+  'NETLOOM_WAIT',
+  'NETLOOM_PROGRAM',
+  'NETLOOM_INSIDE',
+  'NETLOOM_FUZZ_SECONDS',
+]
+
+/** The CNI executable, and the plugin's `type` in a configuration. */
+export const PLUGIN_TYPE = 'netloom'
+
+/** The list of plugins that an agent installs. Runtimes take the first by name. */
+export const DEFAULT_CONFLIST = '10-netloom.conflist'
+
+/** Where runtimes look for plugins and for lists of them, unless told otherwise. */
+export const DEFAULT_CNI_BIN_DIR = '/opt/cni/bin'
+export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
+
+/**
+ * Where the agent of a cluster answers probes. On loopback, since probes of a pod in the node's network come from there,
+ * and next to the ports of Kubernetes' own components (10248 to 10259), where nobody looks for anything else; below the
+ * ports of NodePorts (30000) and those that the kernel gives away by itself (32768).
+ */
+export const DEFAULT_HEALTH_PORT = 10_247

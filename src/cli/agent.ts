@@ -1,28 +1,38 @@
-import { hostname } from 'node:os'
-import { type LogLevel, createLog, LOG_LEVELS } from '../base/log.js'
-import { type Cidr, parseCidr } from '../base/ip.js'
-import { DEFAULT_SOCKET, DEFAULT_STATE_DIR } from '../base/names.js'
+import { createLog, type Logger } from '../base/log.js'
 import { Agent } from '../daemon/agent.js'
+import { conflistText } from '../daemon/conflist.js'
+import { type InstallationPlan } from '../daemon/installation.js'
+import { type AgentSettings } from '../daemon/settings.js'
+import { loadSettings } from '../daemon/settings-io.js'
+import { VERSION } from '../daemon/version.js'
+import { findAccess } from '../kube/api/find-access.js'
+import { HttpApiClient } from '../kube/api/http-client.js'
+import { ApiSource } from '../kube/api/source.js'
 import { DirectorySource } from '../kube/directory.js'
-import { type Command, EXIT, type ExitCode, listOption, type OptionValues, textOption, usage } from './command.js'
+import { type Source } from '../kube/source.js'
+import { type Routing } from '../routes/routing.js'
+import { type Command, EXIT, type ExitCode, type OptionValues } from './command.js'
+import { PLUGIN } from './demo/installation.js'
+import { optionsText, SETTING_OPTIONS, settingRows, settingsJson, settingsText } from './settings-text.js'
 
-const HELP = `Usage: netloom agent --source dir:PATH [OPTION]...
+const HELP = `Usage: netloom agent [OPTION]...
 
 Runs the agent of one node: it answers the CNI executable, and keeps the node's bridge, its routes to the other nodes,
 masquerade and Services as the source of truth wants them. When it stops, what it made stays and traffic flows on.
 
-  --source dir:PATH         a folder of Kubernetes objects in YAML (needed)
-  --node NAME               the Node object that this machine is (default: the host name)
-  --socket PATH             unix socket to listen on (default ${DEFAULT_SOCKET})
-  --state-dir PATH          where leases are kept (default ${DEFAULT_STATE_DIR})
-  --masquerade-except CIDR  reach this network with pods' own addresses; may be repeated
-  --log-level LEVEL         ${LOG_LEVELS.join(', ')} (default info)
-  --stop-on-stdin-end       stop when standard input ends, for a supervisor that may be killed
-  -h, --help                this text
+${optionsText([
+  ...settingRows(),
+  ['--config PATH', 'file with any of the above in YAML, read at the start'],
+  ['--print-config', 'print what is in force, and who said so; then end'],
+  ['--json', 'the same as one JSON object'],
+  ['-h, --help', 'this text'],
+])}
+Every option is as well a variable (--route-mode: NETLOOM_ROUTE_MODE; several values with commas) and a key of the file
+(route-mode). A flag overrules a variable, a variable the file.
 
 Examples:
-  netloom agent --source dir:/etc/netloom/objects
   netloom agent --source dir:./objects --node node-1 --masquerade-except 192.0.2.0/24
+  netloom agent --config /etc/netloom/config.yaml --print-config
 `
 
 export const agentCommand: Command = {
@@ -31,27 +41,32 @@ export const agentCommand: Command = {
   help: HELP,
   operands: 0,
   options: {
-    source: { type: 'string' },
-    node: { type: 'string' },
-    socket: { type: 'string' },
-    'state-dir': { type: 'string' },
-    'masquerade-except': { type: 'string', multiple: true },
-    'log-level': { type: 'string' },
-    'stop-on-stdin-end': { type: 'boolean' },
+    ...SETTING_OPTIONS,
+    config: { type: 'string' },
+    'print-config': { type: 'boolean' },
+    json: { type: 'boolean' },
   },
   run,
 }
 
 async function run(values: OptionValues): Promise<ExitCode> {
-  const log = createLog(levelOf(values), 'netloom')
-  const { stopped, release } = untilStopped(values['stop-on-stdin-end'] === true)
+  const effective = loadSettings(values, process.env)
+  if (values['print-config'] === true) {
+    process.stdout.write(values['json'] === true ? settingsJson(effective) : settingsText(effective))
+    return EXIT.OK
+  }
+  const { settings } = effective
+  const log = createLog(settings.logLevel, 'netloom')
+  const { stopped, release } = untilStopped(settings.stopOnStdinEnd)
   try {
     const agent = await Agent.start({
-      node: textOption(values, 'node', hostname()),
-      source: new DirectorySource(directoryOf(values), { log }),
-      socket: textOption(values, 'socket', DEFAULT_SOCKET),
-      stateDir: textOption(values, 'state-dir', DEFAULT_STATE_DIR),
-      masqueradeExceptions: exceptionsOf(values),
+      node: settings.node,
+      source: await createSource(settings, log),
+      socket: settings.socket,
+      stateDir: settings.stateDir,
+      masqueradeExceptions: settings.masqueradeExcept,
+      routing: routingOf(settings),
+      installation: installationOf(settings),
       log,
     })
     log.info({ reason: await stopped }, 'stopping; what the kernel holds stays')
@@ -62,21 +77,29 @@ async function run(values: OptionValues): Promise<ExitCode> {
   }
 }
 
-function levelOf(values: OptionValues): LogLevel {
-  const text = textOption(values, 'log-level', 'info')
-  const level = LOG_LEVELS.find((name) => name === text)
-  if (level === undefined) throw usage(`--log-level: '${text}' is none of ${LOG_LEVELS.join(', ')}`, '--log-level')
-  return level
+async function createSource(settings: AgentSettings, log: Logger): Promise<Source> {
+  const { source, kubeconfig, node, clusterNetworks, claimNamespace } = settings
+  if (source.kind === 'directory') return new DirectorySource(source.path, { log })
+  const access = await findAccess({ kubeconfig, env: process.env })
+  const client = new HttpApiClient(access, { userAgent: `netloom/${VERSION}` })
+  const claims = clusterNetworks.length > 0 ? claimNamespace : undefined
+  return new ApiSource({ client, server: client.server, node, claimNamespace: claims, log })
 }
 
-function directoryOf(values: OptionValues): string {
-  const source = textOption(values, 'source', '')
-  if (!source.startsWith('dir:') || source === 'dir:') throw usage(`--source: '${source}' is not dir:PATH`, '--source')
-  return source.slice('dir:'.length)
-}
+const routingOf = ({ routeMode, vxlanVni, vxlanPort, mtu, nodeInterface, nodeCidr }: AgentSettings): Routing => ({
+  mode: routeMode,
+  vxlan: { vni: vxlanVni, port: vxlanPort },
+  mtu: mtu === 'auto' ? undefined : mtu,
+  select: { interfaces: nodeInterface, cidrs: nodeCidr },
+})
 
-const exceptionsOf = (values: OptionValues): Cidr[] =>
-  listOption(values, 'masquerade-except').map((text) => parseCidr(text, '--masquerade-except'))
+const installationOf = (settings: AgentSettings): InstallationPlan => ({
+  executable: PLUGIN,
+  binDir: settings.cniBinDir,
+  confDir: settings.cniConfDir,
+  confName: settings.cniConfName,
+  conflist: conflistText(settings),
+})
 
 /** Answers why the agent is to stop; `release` lets the process end though standard input is still open. */
 function untilStopped(withStdin: boolean): { readonly stopped: Promise<string>; readonly release: () => void } {

@@ -1,5 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { asError, NetloomError } from '../base/errors.js'
+import { suggestion } from '../base/nearest.js'
 
 /** Exit codes that scripts can rely on. */
 export const EXIT = {
@@ -67,8 +68,16 @@ function parse(command: Command, args: readonly string[]): { values: OptionValue
       throw usage(`unexpected argument '${positionals[command.operands] ?? ''}'`)
     return { values, positionals }
   } catch (error) {
-    throw usage(`${asError(error).message} (netloom ${command.name} --help)`)
+    throw usage(`${unknownOption(error, command) ?? asError(error).message} (netloom ${command.name} --help)`)
   }
+}
+
+/** An unknown option with the one that may have been meant, instead of Node's own words on operands. */
+function unknownOption(error: unknown, { options }: Command): string | undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return undefined
+  const option = /^Unknown option '(-[^']+)'/.exec(asError(error).message)?.[1]
+  const known = Object.keys(options).map((name) => `--${name}`)
+  return option && `unknown option ${option}${suggestion(option, known)}`
 }
 
 /** An error in the command line. */

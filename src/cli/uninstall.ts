@@ -3,12 +3,22 @@ import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { FAMILIES } from '../base/family.js'
 import { asNetloomError, NetloomError } from '../base/errors.js'
-import { BRIDGE, DEFAULT_SOCKET, DEFAULT_STATE_DIR, IFB_PREFIX, ROUTE_PROTOCOL, VETH_PREFIX } from '../base/names.js'
+import {
+  BRIDGE,
+  DEFAULT_CNI_BIN_DIR,
+  DEFAULT_CNI_CONF_DIR,
+  DEFAULT_SOCKET,
+  DEFAULT_STATE_DIR,
+  IFB_PREFIX,
+  ROUTE_PROTOCOL,
+  VETH_PREFIX,
+} from '../base/names.js'
 import { ANTISPOOF_TABLES } from '../antispoof/layout.js'
 import { HOSTPORTS } from '../hostports/layout.js'
 import { ISOLATION } from '../isolation/layout.js'
 import { LEASES, LOCK } from '../daemon/leases.js'
 import { callAgent } from '../daemon/client.js'
+import { installedFiles } from '../daemon/installation.js'
 import { Kernel } from '../daemon/kernel.js'
 import { journalFiles } from '../ipam/journal-io.js'
 import { observeLinks, observeRoutes, observeTables } from '../kernel/observe.js'
@@ -20,15 +30,18 @@ import { observedWays, planWays, waysOf } from '../routes/plan.js'
 import { planLeftovers } from '../routes/tunnel.js'
 import { type Command, EXIT, type ExitCode, type OptionValues, textOption } from './command.js'
 
-const HELP = `Usage: netloom uninstall [--dry-run] [--socket PATH] [--state-dir PATH]
+const HELP = `Usage: netloom uninstall [OPTION]...
 
-Removes everything that netloom made on this node: links of pods, bridge, routes, nftables tables, leases, socket. Pods
-that are attached lose their network. Refuses while an agent is running, since it would make everything again.
+Removes everything that netloom made on this node: links of pods, bridge, routes, nftables tables, leases, socket, and
+what agents installed for the runtime. Pods that are attached lose their network. Refuses while an agent is running,
+since it would make everything again.
 
-  --dry-run         print what would be done
-  --socket PATH     unix socket of the agent (default ${DEFAULT_SOCKET})
-  --state-dir PATH  where leases are kept (default ${DEFAULT_STATE_DIR})
-  -h, --help        this text
+  --dry-run            print what would be done
+  --socket PATH        unix socket of the agent (default ${DEFAULT_SOCKET})
+  --state-dir PATH     where leases are kept (default ${DEFAULT_STATE_DIR})
+  --cni-bin-dir PATH   folder of the CNI executable (default ${DEFAULT_CNI_BIN_DIR})
+  --cni-conf-dir PATH  folder of lists of plugins (default ${DEFAULT_CNI_CONF_DIR})
+  -h, --help           this text
 
 Examples:
   netloom uninstall --dry-run
@@ -40,7 +53,13 @@ export const uninstallCommand: Command = {
   summary: 'remove everything that netloom made on this node',
   help: HELP,
   operands: 0,
-  options: { 'dry-run': { type: 'boolean' }, socket: { type: 'string' }, 'state-dir': { type: 'string' } },
+  options: {
+    'dry-run': { type: 'boolean' },
+    socket: { type: 'string' },
+    'state-dir': { type: 'string' },
+    'cni-bin-dir': { type: 'string' },
+    'cni-conf-dir': { type: 'string' },
+  },
   run,
 }
 
@@ -48,12 +67,17 @@ async function run(values: OptionValues): Promise<ExitCode> {
   const socket = textOption(values, 'socket', DEFAULT_SOCKET)
   const stateDir = textOption(values, 'state-dir', DEFAULT_STATE_DIR)
   if (await answers(socket)) throw new NetloomError('exists', `an agent is running on ${socket}; stop it first`)
+  const installed = installedFiles({
+    binDir: textOption(values, 'cni-bin-dir', DEFAULT_CNI_BIN_DIR),
+    confDir: textOption(values, 'cni-conf-dir', DEFAULT_CNI_CONF_DIR),
+  })
   const kernel = new Kernel()
   try {
     const ops = await planUninstall(kernel)
     const files = filesOf(stateDir, socket)
-    process.stdout.write(`${planText(ops)}${files.map((file) => `rm ${file}\n`).join('')}`)
+    process.stdout.write(`${removalText(installed)}${planText(ops)}${removalText(files)}`)
     if (values['dry-run'] === true) return EXIT.OK
+    for (const file of installed) rmSync(file, { force: true })
     await kernel.applier.apply(ops)
     for (const file of files) rmSync(file, { force: true })
     for (const folder of [stateDir, dirname(socket)]) removeEmpty(folder)
@@ -62,6 +86,8 @@ async function run(values: OptionValues): Promise<ExitCode> {
     kernel.close()
   }
 }
+
+const removalText = (files: readonly string[]): string => files.map((file) => `rm ${file}\n`).join('')
 
 /** Our files that are there; whatever else stands beside them is not ours. */
 const filesOf = (stateDir: string, socket: string): string[] =>

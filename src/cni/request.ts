@@ -18,6 +18,7 @@ export interface RawRequest {
   readonly args?: unknown
   readonly path?: unknown
   readonly config?: unknown
+  readonly again?: unknown
 }
 
 export interface CniRequest {
@@ -28,6 +29,8 @@ export interface CniRequest {
   /** Empty where DEL was called without one. */
   readonly netns: string
   readonly args: CniArgs
+  /** An agent that went away may have begun with this call. */
+  readonly again: boolean
   /** The call as it came, for a plugin that is called by ours. */
   readonly environment: Readonly<Record<string, string>>
 }
@@ -69,7 +72,7 @@ export function parseRequest(raw: RawRequest): CniRequest {
   const request = { containerId: text(raw, 'containerId'), ifname: text(raw, 'ifname'), netns: text(raw, 'netns') }
   checkEnvironment(request)
   const args = command === 'ADD' || command === 'CHECK' ? parseArgs(text(raw, 'args')) : NO_ARGS
-  return { command, config, ...request, args, environment: environmentOf(raw) }
+  return { command, config, ...request, args, again: raw.again === true, environment: environmentOf(raw) }
 }
 
 const environmentOf = (raw: RawRequest): Readonly<Record<string, string>> =>

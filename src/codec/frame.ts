@@ -43,6 +43,8 @@ export interface CniRequestBody extends FrameBody {
   readonly path?: string
   /** The network configuration, JSON of at most 1 MiB. */
   readonly config: Uint8Array
+  /** An agent that went away was sent the same call before, and may have begun with it. */
+  readonly again?: boolean
 }
 
 /** Body of the reply to a {@link CniRequestBody}. */
@@ -51,6 +53,8 @@ export interface CniReplyBody extends FrameBody {
   readonly exit: number
   /** What it prints on standard output. */
   readonly output: string
+  /** Nothing was begun, and soon there may be another answer: the executable asks again as long as it has time. */
+  readonly retry?: boolean
 }
 
 /** Body of the reply to any other method, and to a frame that could not be read. */

@@ -10,10 +10,11 @@ import { type Source } from '../kube/source.js'
 import { DEFAULT_ROUTING, type Routing } from '../routes/routing.js'
 import { Attachments } from './attachments.js'
 import { type AgentStatus } from './client.js'
-import { answerCni } from './cni.js'
+import { answerCni, answerEarly } from './cni.js'
 import { type Companions, companions } from './companions.js'
 import { Delegation } from './delegation.js'
 import { FileLock } from '../kernel/lock.js'
+import { Installation, type InstallationPlan } from './installation.js'
 import { type Keeping } from './keeper.js'
 import { Kernel } from './kernel.js'
 import { NodeNetwork } from './node-network.js'
@@ -34,11 +35,13 @@ export interface AgentOptions {
   readonly masqueradeExceptions: readonly Cidr[]
   /** How other nodes are reached; straight, by their InternalIPs, unless given. */
   readonly routing?: Routing
+  /** What the runtime of this node gets; undefined where somebody else installs it. */
+  readonly installation?: InstallationPlan | undefined
   readonly log: Logger
 }
 
-/** Milliseconds to wait for a call that is under way without an agent. */
-const LOCK_MS = 5000
+/** Milliseconds to wait for a call that is under way without an agent, or for an agent that is ending its last calls. */
+const LOCK_MS = 15_000
 
 const STARTING = 'the agent is starting'
 
@@ -54,6 +57,7 @@ export class Agent {
   readonly #companions: Companions
   readonly #server: SocketServer
   readonly #lock: FileLock
+  readonly #installation: Installation | undefined
   #notReady: string | undefined = STARTING
 
   /**
@@ -64,6 +68,8 @@ export class Agent {
   static async start(options: AgentOptions): Promise<Agent> {
     let agent: Agent | undefined
     const handler: Handler = async (body) => {
+      const early = agent === undefined ? STARTING : agent.#notReady
+      if (early !== undefined && body['method'] === 'cni') return answerEarly(body, early)
       if (agent === undefined) throw new NetloomError('unavailable', STARTING)
       return agent.#handle(body)
     }
@@ -83,7 +89,7 @@ export class Agent {
   }
 
   private constructor(options: AgentOptions, server: SocketServer, lock: FileLock) {
-    const { node, source, stateDir, log, masqueradeExceptions, routing = DEFAULT_ROUTING } = options
+    const { node, source, stateDir, log, masqueradeExceptions, routing = DEFAULT_ROUTING, installation } = options
     const { store } = source
     this.#options = options
     this.#journal = openJournal(stateDir, log)
@@ -121,10 +127,13 @@ export class Agent {
     })
     this.#server = server
     this.#lock = lock
+    const isReady = (): boolean => this.#whyNotReady() === undefined
+    this.#installation = installation && new Installation({ ...installation, isReady, log })
   }
 
   async #start(): Promise<void> {
     const { source, log, node } = this.#options
+    this.#installation?.start()
     this.#kernel.watch({
       network: (event) => this.#network.observed(event),
       neighboursOf: (index) => this.#network.peers.isDevice(index),
@@ -146,6 +155,7 @@ export class Agent {
     for (const keeper of this.#keepers) await keeper.start()
     await this.#services.reconciler.now()
     this.#notReady = undefined
+    this.#installation?.look()
     log.info({ node, version: VERSION, subnets: this.#network.subnets.map(formatCidr) }, 'agent is ready')
   }
 
@@ -194,6 +204,7 @@ export class Agent {
       problems: [
         ...this.#network.problems(),
         ...this.#services.problems(),
+        ...(this.#installation?.problems() ?? []),
         ...(this.#journal.rewriteError === undefined ? [] : [this.#journal.rewriteError.message]),
         ...(this.#journal.salvaged === undefined ? [] : [salvagedText(this.#journal.salvaged)]),
         ...[this.#network, this.#network.peers, this.#services, ...this.#keepers].flatMap(
@@ -210,6 +221,7 @@ export class Agent {
 
   /** Stops. Links, routes and rules stay, and traffic with them. */
   async stop(): Promise<void> {
+    this.#installation?.close()
     await this.#server.close()
     await this.#options.source.close()
     const reconcilers = [this.#services, ...this.#keepers].map(({ reconciler }) => reconciler)

@@ -84,7 +84,9 @@ export class Attachments {
   async add(request: CniRequest): Promise<object> {
     const attachment = attachmentOf(request)
     return this.#exclusively(attachment, async () => {
-      this.#refuseSecond(attachment)
+      // Nobody was told of what an earlier attempt made, and it may be half of it.
+      if (request.again) await this.#detach(request)
+      else this.#refuseSecond(attachment)
       const wanted = readInterface(request.config)
       const previous = readPrevious(request.config)
       return Container.within(request.netns, async (container) => {
@@ -222,15 +224,17 @@ export class Attachments {
 
   /** Takes a container off; succeeds whatever is gone already (CNI specification, "DEL"). */
   async del(request: CniRequest): Promise<void> {
+    await this.#exclusively(attachmentOf(request), () => this.#detach(request))
+  }
+
+  async #detach(request: CniRequest): Promise<void> {
     const { pool, delegation } = this.#options
     const attachment = attachmentOf(request)
-    await this.#exclusively(attachment, async () => {
-      const lease = pool.find(attachment) ?? pool.find(foundlingOf(attachment))
-      // Without a lease there may still be links, of a crash or of a state directory that was lost.
-      if (lease === undefined) await this.#deleteLinks([hostInterfaceOf(attachment), ifbOf(attachment)])
-      else await this.#release(lease)
-      await delegation.del(request)
-    })
+    const lease = pool.find(attachment) ?? pool.find(foundlingOf(attachment))
+    // Without a lease there may still be links, of a crash or of a state directory that was lost.
+    if (lease === undefined) await this.#deleteLinks([hostInterfaceOf(attachment), ifbOf(attachment)])
+    else await this.#release(lease)
+    await delegation.del(request)
   }
 
   async #deleteLinks(names: readonly string[]): Promise<void> {

@@ -53,6 +53,22 @@ const printed = (result: object | undefined): CniReplyBody => ({
   output: result === undefined ? '' : `${JSON.stringify(result)}\n`,
 })
 
+const failed = (error: unknown, raw: FrameBody): CniReplyBody => ({
+  exit: 1,
+  output: `${JSON.stringify(cniError(error, versionForErrors(raw)))}\n`,
+})
+
+/** Answers a call that comes before the agent can take any: nothing is begun, and it is worth asking again soon. */
+export const answerEarly = (raw: FrameBody, reason: string): CniReplyBody => ({
+  ...failed(
+    raw['command'] === 'STATUS'
+      ? new CniFailure(CNI_CODE.NOT_AVAILABLE, reason)
+      : new NetloomError('unavailable', reason),
+    raw,
+  ),
+  retry: true,
+})
+
 /** Answers a call of the CNI executable: what it is to print, and its exit code. */
 export async function answerCni(raw: FrameBody, options: CniOptions): Promise<CniReplyBody> {
   const started = performance.now()
@@ -65,11 +81,7 @@ export async function answerCni(raw: FrameBody, options: CniOptions): Promise<Cn
     log.info({ command, containerId, ifname, pod: args.pod, ms: Math.round(performance.now() - started) }, 'CNI call')
     return printed(result)
   } catch (error) {
-    const answer = cniError(error, versionForErrors(raw))
-    log.warn(
-      { command: raw['command'], containerId: raw['containerId'], err: error, code: answer.code },
-      'CNI call failed',
-    )
-    return { exit: 1, output: `${JSON.stringify(answer)}\n` }
+    log.warn({ command: raw['command'], containerId: raw['containerId'], err: error }, 'CNI call failed')
+    return failed(error, raw)
   }
 }

@@ -96,7 +96,9 @@ export class SocketServer {
     if (socket.writable) socket.write(frame)
   }
 
-  /** Stops listening, and answers when the calls under way have ended, or were cut off for taking too long. */
+  /**
+   * Stops listening, which takes the socket away at once: the next agent may have put its own there by the time that the
+   * last calls have ended. Answers when the calls under way have ended, or were cut off for taking too long. */
   async close(): Promise<void> {
     const server = this.#server
     if (server === undefined) return
@@ -110,7 +112,6 @@ export class SocketServer {
     ])
     for (const socket of this.#connections.keys()) socket.destroySoon()
     await closed
-    rmSync(this.#path, { force: true })
   }
 }
 

@@ -79,6 +79,32 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const)
     )
   })
 
+t.test('what an agent installed stays when it stops, attaches pods, and goes with uninstall', async (t) => {
+  const at = folders(t)
+  const [bin, conf] = [join(at.state, '../bin'), join(at.state, '../net.d')]
+  const folder = ['--cni-bin-dir', bin, '--cni-conf-dir', conf]
+  const { child } = await start(t, at, ...folder)
+  t.same([readdirSync(bin), readdirSync(conf)], [['netloom'], ['10-netloom.conflist']])
+  const list = JSON.parse(readFileSync(join(conf, '10-netloom.conflist'), 'utf8')) as { plugins: object[] }
+  const status = () => {
+    const env = { CNI_COMMAND: 'STATUS' }
+    const input = JSON.stringify({ cniVersion: '1.1.0', name: 'netloom', ...list.plugins[0] })
+    return spawnSync(join(bin, 'netloom'), { env, input, encoding: 'utf8' })
+  }
+  t.match(status(), { status: 0, stdout: '' }, 'by what is installed the agent is reached')
+  const { problems } = (await callAgent(at.socket, 'status')) as AgentStatus
+  t.same(problems, [])
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  t.same([readdirSync(bin), readdirSync(conf)], [['netloom'], ['10-netloom.conflist']])
+  const args = ['uninstall', '--socket', at.socket, '--state-dir', at.state, ...folder]
+  t.match(spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' }), {
+    status: 0,
+    stdout: /^rm .*conflist\nrm /,
+  })
+  t.same([readdirSync(bin), readdirSync(conf)], [[], []])
+})
+
 t.test('an agent that is supervised ends with its supervisor', async (t) => {
   const { child } = await start(t, folders(t), '--stop-on-stdin-end')
   const ended = once(child, 'exit')

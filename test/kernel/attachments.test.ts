@@ -46,6 +46,25 @@ function isClean(node: TestNode): boolean {
   return true
 }
 
+t.test('an ADD that an agent went away with is done anew, whatever there is of it', async (t) => {
+  const node = await started(t)
+  const inside = node.createPod('a')
+  const first = await node.cni('ADD', 'a')
+  t.match(await node.cni('ADD', 'a'), { exit: 1, answer: { code: 101 } }, 'a runtime that asks twice is refused')
+  const again = await node.cni('ADD', 'a', { again: true })
+  t.match(again, { exit: 0 })
+  t.equal(addressesOf(again).length, addressesOf(first).length)
+  t.strictSame(podLinks(), [hostLink('a')])
+  t.equal((await node.cni('CHECK', 'a')).exit, 0)
+  ip('link', 'delete', hostLink('a'))
+  t.match(await node.cni('ADD', 'a', { again: true, netns: inside }), { exit: 0 }, 'half of it, too')
+  t.match(await node.cni('DEL', 'a', { again: true }), { exit: 0 })
+  t.match(await node.cni('DEL', 'a', { again: true }), { exit: 0 })
+  t.ok(isClean(node))
+  node.createPod('b')
+  t.match(await node.cni('ADD', 'b', { again: true }), { exit: 0 }, 'and where there is nothing of it')
+})
+
 t.test('ADD gives a pod what its result says', async (t) => {
   const node = await started(t)
   node.createPod('a')

@@ -47,7 +47,15 @@ function raiseForeign(): void {
 }
 
 const uninstall = (node: TestNode, ...args: readonly string[]) =>
-  printed(() => runCommand(uninstallCommand, ['--socket', node.socket, '--state-dir', node.stateDir, ...args]))
+  printed(() =>
+    runCommand(uninstallCommand, [
+      ...['--socket', node.socket, '--state-dir', node.stateDir],
+      ...['--cni-bin-dir', binDirOf(node), '--cni-conf-dir', confDirOf(node), ...args],
+    ]),
+  )
+
+const binDirOf = ({ folder }: TestNode): string => join(folder, 'bin')
+const confDirOf = ({ folder }: TestNode): string => join(folder, 'net.d')
 
 /** A node that has been used, and whose agent has ended. */
 async function used(t: TestContext): Promise<{ node: TestNode; before: string }> {
@@ -130,9 +138,12 @@ t.test('a path that was given by mistake loses nothing', async (t) => {
   const folder = join(node.folder, 'precious')
   mkdirSync(join(folder, 'leases'), { recursive: true })
   writeFileSync(join(folder, 'agent.sock'), 'no socket')
+  writeFileSync(join(folder, 'netloom'), 'no executable')
+  writeFileSync(join(folder, '10-netloom.conflist'), '{}')
   const args = ['--state-dir', folder, '--socket', join(folder, 'agent.sock')]
-  await printed(() => runCommand(uninstallCommand, args))
-  t.same(readdirSync(folder).sort(), ['agent.sock', 'leases'])
+  const cni = ['--cni-bin-dir', folder, '--cni-conf-dir', folder]
+  await printed(() => runCommand(uninstallCommand, [...args, ...cni]))
+  t.same(readdirSync(folder).sort(), ['10-netloom.conflist', 'agent.sock', 'leases', 'netloom'])
   rmdirSync(join(folder, 'leases'))
 })
 

@@ -46,7 +46,7 @@ for (const build of builds())
     t.teardown(() => agent.close())
     agent.answer = (connection) => connection.end(encodeFrame(FRAME_KIND.REPLY, { exit: 0, output: 'taken' }))
     const run = (stdin: string | Uint8Array) =>
-      runCni({ path: build.path, env: { CNI_COMMAND: 'ADD', NETLOOM_SOCKET: agent.socket }, stdin })
+      runCni({ path: build.path, env: { CNI_COMMAND: 'ADD', NETLOOM_SOCKET: agent.socket, NETLOOM_WAIT: '0s' }, stdin })
     const passed = (): Buffer => [...new FrameDecoder().push(agent.requests.at(-1)!)][0]!.body.config as Buffer
 
     t.test('a configuration reaches the agent exactly where JSON.parse takes it', async (t) => {

@@ -20,7 +20,12 @@ for (const build of builds())
     const agent = await new FakeAgent().listen()
     t.teardown(() => agent.close())
     const run = (env: Record<string, string>, rest: Partial<Run> = {}) =>
-      runCni({ path: build.path, env: { NETLOOM_SOCKET: agent.socket, ...env }, stdin: '{}', ...rest })
+      runCni({
+        path: build.path,
+        env: { NETLOOM_SOCKET: agent.socket, NETLOOM_WAIT: '0s', ...env },
+        stdin: '{}',
+        ...rest,
+      })
     t.beforeEach(() => {
       agent.requests.length = 0
       agent.answer = (connection) => connection.end(encodeFrame(FRAME_KIND.REPLY, { exit: 0, output: '{}' }))

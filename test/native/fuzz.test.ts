@@ -70,18 +70,27 @@ async function outcomes(name: string, folder: string, inputs: readonly Buffer[])
 /** As the executable decodes text: half of a surrogate pair becomes U+FFFD. */
 const decoded = (text: string): string => Buffer.from(text).toString()
 
+/** As cni-conf/README.md says of `agentWait`. */
+function isDuration(text: unknown): boolean {
+  const match = typeof text === 'string' && text.length <= 16 ? /^(\d+)(ms|s|m)$/.exec(text) : null
+  const unit = { ms: 1, s: 1000, m: 60_000 }[match?.[2] ?? ''] ?? Number.NaN
+  return Number(match?.[1]) * unit <= 3_600_000
+}
+
 /** What must come of an ADD with this configuration and without an agent, by JSON.parse. */
 function judge(config: Buffer): { code: number; cniVersion?: string; details?: string } {
   const parsed = parse(config)
   if (parsed === undefined) return { code: 6 }
-  const { cniVersion: version, agent, agentSocket, program } = parsed
+  const { cniVersion: version, agent, agentSocket, agentWait, program } = parsed
   const known = typeof version === 'string' && version !== '' && Buffer.byteLength(version) <= 64
   const cniVersion = known ? decoded(version) : '1.1.0'
   if (agent !== undefined && agent !== 'on' && agent !== 'off') return { code: 7, cniVersion }
   const [path, limit, code, doing] = agent === 'off' ? [program, 4095, 5, 'exec'] : [agentSocket, 107, 11, 'connect']
+  const isPath = (text: unknown): text is string =>
+    typeof text === 'string' && text.startsWith('/') && !text.includes('\0') && Buffer.byteLength(text) <= limit
+  if (path !== undefined && !isPath(path)) return { code: 7, cniVersion }
+  if (agent !== 'off' && agentWait !== undefined && !isDuration(agentWait)) return { code: 7, cniVersion }
   if (path === undefined) return { code, cniVersion }
-  if (typeof path !== 'string' || !path.startsWith('/') || path.includes('\0') || Buffer.byteLength(path) > limit)
-    return { code: 7, cniVersion }
   return { code, cniVersion, details: `${doing} ${decoded(path)}` }
 }
 

@@ -44,7 +44,7 @@ for (const build of builds())
     const run = (command: string, stdin: string, env: Record<string, string> = {}, rest: Partial<Run> = {}) =>
       runCni({
         path: build.path,
-        env: { CNI_COMMAND: command, NETLOOM_SOCKET: agent.socket, ...env },
+        env: { CNI_COMMAND: command, NETLOOM_SOCKET: agent.socket, NETLOOM_WAIT: '0s', ...env },
         stdin,
         ...rest,
       })

@@ -45,6 +45,8 @@ export const ACCEPTED: readonly (readonly [name: string, frame: Buffer, code: nu
     4,
     'x',
   ],
+  ['nothing to do again', frameOf(map({ exit: 2, output: 'x', retry: false })), 2, 'x'],
+  ['what could be asked again, if there were time', frameOf(map({ exit: 1, output: 'x', retry: true })), 1, 'x'],
   ['a success that also has an error of no use', frameOf(map({ exit: 0, error: {}, output: 'x' })), 0, 'x'],
   [
     'nesting just as deep as is read',
@@ -103,6 +105,12 @@ export const REFUSED: readonly (readonly [name: string, frame: Buffer, code: 6 |
     6,
     /exit stands there twice/,
   ],
+  [
+    'a wish to be asked again that is a word',
+    frameOf(map({ exit: 0, output: '', retry: 'x' })),
+    6,
+    /retry has the wrong/,
+  ],
   ['bytes behind the map', frameOf(Buffer.concat([good, hex('00')])), 6, /bytes behind its map/],
   ['an indefinite map', frameOf(hex('bf6465786974 00666f757470757460ff'.replaceAll(' ', ''))), 6, /not a CBOR map/],
   ['an indefinite array', frameOf(hex('a161619fff')), 6, /not well-formed/],
@@ -152,8 +160,9 @@ export function wanted(frame: Buffer): { exit: number; output: string } | undefi
     const decoder = new FrameDecoder()
     const [first, ...more] = [...decoder.push(frame)]
     if (first?.kind !== FRAME_KIND.REPLY || more.length > 0 || decoder.pending > 0) return undefined
-    const { exit, output } = first.body
+    const { exit, output, retry = false } = first.body
     if (typeof exit !== 'number' || typeof output !== 'string' || exit < 0 || exit > 255) return undefined
+    if (typeof retry !== 'boolean') return undefined
     return { exit, output }
   } catch {
     return undefined

@@ -7,7 +7,11 @@ for (const build of builds())
     const agent = await new FakeAgent().listen()
     t.teardown(() => agent.close())
     const run = (command = 'ADD') =>
-      runCni({ path: build.path, env: { CNI_COMMAND: command, NETLOOM_SOCKET: agent.socket }, stdin: '{}' })
+      runCni({
+        path: build.path,
+        env: { CNI_COMMAND: command, NETLOOM_SOCKET: agent.socket, NETLOOM_WAIT: '0s' },
+        stdin: '{}',
+      })
 
     t.test('output is printed as it came and the exit code is the agent’s', async (t) => {
       for (const [name, frame, code, output] of ACCEPTED) {

@@ -204,6 +204,8 @@ export interface CniFields {
   readonly args?: string
   /** Where other plugins are. */
   readonly path?: string
+  /** An agent that went away was sent the same call. */
+  readonly again?: boolean
 }
 
 /** A node's agent with its folder, its source and its pods. */

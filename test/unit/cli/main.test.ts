@@ -21,7 +21,7 @@ const netloom = (...args: readonly string[]): Promise<Outcome> =>
 
 /** Every file of src/cli that is a command. */
 const COMMANDS = readdirSync(new URL('../../../src/cli/', import.meta.url))
-  .filter((file) => file.endsWith('.js') && !['command.js', 'main.js'].includes(file))
+  .filter((file) => file.endsWith('.js') && !['command.js', 'main.js', 'settings-text.js'].includes(file))
   .map((file) => file.replace('.js', ''))
 
 t.test('help lists every command with what it does', async (t) => {
@@ -69,9 +69,10 @@ t.test('the version is printed alone', async (t) => {
 
 t.test('wrong options are told with the option, before anything is done', async (t) => {
   const rows: [args: string[], message: RegExp][] = [
-    [['agent'], /^netloom agent: --source: '' is not dir:PATH\n$/],
+    [['agent'], /^netloom agent: --source: is needed/],
     [['agent', '--source', 'dir:'], /--source/],
-    [['agent', '--source', 'http://x'], /--source: 'http:\/\/x' is not dir:PATH/],
+    [['agent', '--source', 'http://x'], /--source: 'http:\/\/x' is neither dir:PATH nor api/],
+    [['agent', '--sorce', 'dir:/x'], /unknown option --sorce; did you mean --source\?/],
     [['agent', '--source', 'dir:/x', '--log-level', 'loud'], /--log-level: 'loud' is none of fatal/],
     [['agent', '--source', 'dir:/x', '--masquerade-except', '10.0.0.0'], /--masquerade-except: '10.0.0.0'/],
     [['agent', '--source', 'dir:/x', 'operand'], /unexpected argument 'operand'/],
@@ -90,4 +91,12 @@ t.test('status without an agent says where it looked, with exit code 3', async (
   const { code, stdout, stderr } = await netloom('status', '--socket', '/nowhere/agent.sock')
   t.same([code, stdout], [3, ''])
   t.match(stderr, /no agent answers at \/nowhere\/agent.sock/)
+})
+
+t.test('an agent says what it would do, for people and for programs, and does nothing', async (t) => {
+  const args = ['agent', '--source', 'dir:/nowhere', '--mtu', '1400', '--print-config']
+  const { code, stdout } = await netloom(...args)
+  t.equal(code, 0)
+  t.match(stdout, /^source: dir:\/nowhere +# --source\n[^]*^mtu: 1400 +# --mtu$/m)
+  t.match(JSON.parse((await netloom(...args, '--json')).stdout), { mtu: { value: 1400, origin: 'flag' } })
 })

@@ -4,7 +4,7 @@ import { NetloomError } from '../../../src/base/errors.js'
 import { CNI_VERSIONS } from '../../../src/cni/version.js'
 import { type CniRequest } from '../../../src/cni/request.js'
 import { type Attachments } from '../../../src/daemon/attachments.js'
-import { answerCni } from '../../../src/daemon/cni.js'
+import { answerCni, answerEarly } from '../../../src/daemon/cni.js'
 
 /** Attachments that remember what was asked of them, and answer or fail as told. */
 class Remembering {
@@ -81,6 +81,15 @@ t.test('before the agent is ready the runtime is told to come again, and nothing
     t.match(JSON.parse(output), { cniVersion: '1.1.0', code, details: 'no Node object named n1' }, verb)
     t.same(attachments.calls, [])
   }
+})
+
+t.test('while the agent is starting the executable is told to ask again', async (t) => {
+  for (const [verb, code] of Object.entries({ ADD: 11, DEL: 11, CHECK: 11, GC: 11, STATUS: 50 })) {
+    const { exit, output, retry } = answerEarly(body(verb, { ...CONFIG, cniVersion: '1.0.0' }), 'the agent is starting')
+    t.same([exit, retry], [1, true], verb)
+    t.match(JSON.parse(output), { cniVersion: '1.0.0', code, details: 'the agent is starting' }, verb)
+  }
+  t.notOk('retry' in (await answerCni(body('ADD'), world('no Node object named n1').options)), 'but not later on')
 })
 
 t.test('an error is printed with its code, in the version of the configuration', async (t) => {

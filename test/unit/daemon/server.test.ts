@@ -287,3 +287,27 @@ t.test('closing lets the calls under way end, takes no new ones, and removes the
   t.notOk(existsSync(path))
   await server.close()
 })
+
+t.test('the next server has its socket while this one still ends its last calls', async (t) => {
+  let finish = (): void => undefined
+  const slow: Handler = async () => {
+    await new Promise<void>((resolve) => (finish = resolve))
+    return { ok: true, result: 'slow' }
+  }
+  const { server, path } = await listening(t, slow)
+  const client = new Client(path)
+  client.socket.write(encodeFrame(FRAME_KIND.REQUEST, { n: 1 }))
+  await once(client.socket, 'connect')
+  await sleep(100)
+  const closing = server.close()
+  t.notOk(existsSync(path), 'the name is free at once')
+  await listening(t, echo, path)
+  finish()
+  await closing
+  t.ok(existsSync(path), "the next one's stays")
+  const next = new Client(path)
+  next.socket.write(encodeFrame(FRAME_KIND.REQUEST, { n: 7 }))
+  await once(next.socket, 'data')
+  t.match([...client.replies, ...next.replies], [{ result: 'slow' }, { result: 7 }])
+  next.socket.destroy()
+})
