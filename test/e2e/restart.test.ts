@@ -75,7 +75,7 @@ t.test('traffic does not notice that the agent crashes, is away, and comes back'
 
   t.test('what changed while it was away is caught up with', async (t) => {
     await node.agent.kill()
-    lab.remove(here.object)
+    await lab.remove(here.object)
     await node.startAgent().ready()
     await lab.endpoints(1)
     t.same([...(await survey(there.place, { address: VIP, port: 80 }, 20)).pods.keys()], ['there'])

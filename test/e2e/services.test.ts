@@ -108,7 +108,7 @@ t.test('Services', async (t) => {
     const lags: number[] = []
     for (let round = 0; round < 5; round++) {
       const removed = performance.now()
-      lab.remove(last!.object)
+      await lab.remove(last!.object)
       await lab.endpoints(2 * FRONTENDS)
       lags.push(performance.now() - removed)
       const { pods, failures } = await survey(client.place, { address: VIPS[0], port: 80 }, 60)
@@ -140,7 +140,7 @@ t.test('Services', async (t) => {
     const stop = new AbortController()
     const churn = (async () => {
       while (!stop.signal.aborted) {
-        lab.remove(web[2]!.object)
+        await lab.remove(web[2]!.object)
         await sleep(30)
         await lab.write(web[2]!.object)
         await sleep(30)

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent } from '../../src/cli/demo/agents.js'
 import { mapBounded } from '../../src/cli/demo/bounded.js'
@@ -14,29 +13,29 @@ import { Place } from '../../src/cli/demo/place.js'
 import { Responder } from '../../src/cli/demo/responder.js'
 import { Runtime, type Sandbox } from '../../src/cli/demo/runtime.js'
 import { createPodNamespace, raiseSegment } from '../../src/cli/demo/segment.js'
-import { fileOf, type KubeValue, runningPod, StateDirectory } from '../../src/cli/demo/state.js'
+import { type KubeValue, runningPod } from '../../src/cli/demo/state.js'
 import { type Listener } from '../../src/cli/demo/targets.js'
 import { type Protocol } from '../../src/model/port.js'
 import { parseObject } from '../../src/model/object.js'
-import { demoNode, type LabRouting, raiseTopology, type Topology } from './topology.js'
+import { DirectoryObjects, type LabObjects } from './lab-objects.js'
+import { demoNode, type LabRouting, raiseTopology, routingArguments, type Topology } from './topology.js'
 
-/** The agent whose routing can be told. */
-const LAB_AGENT = fileURLToPath(new URL('./lab-agent.js', import.meta.url))
-
-/** Nodes on one segment or as a topology says, each with a real agent, and pods attached by the real executable: a cluster to try things in. */
+/**
+ * Nodes on one segment or as a topology says, each with a real agent, and pods attached by the real executable: a
+ * cluster to try things in.
+ */
 export class Lab {
-  readonly nodes: readonly LabNode[]
   /** The segment's host: outside of all nodes and pods. */
   readonly outside: Place
   readonly #directory: string
-  readonly #state: StateDirectory
+  readonly #objects: LabObjects
   readonly #runtime: Runtime
+  readonly #nodes: LabNode[] = []
   readonly #pods: LabPod[] = []
 
-  private constructor(directory: string, nodes: readonly LabNode[], state: StateDirectory) {
+  private constructor(directory: string, objects: LabObjects) {
     this.#directory = directory
-    this.nodes = nodes
-    this.#state = state
+    this.#objects = objects
     this.outside = new Place('/proc/self/ns/net')
     this.#runtime = new Runtime({ executable: PLUGIN, socketOf: (name) => this.node(name).agent.socket })
   }
@@ -44,39 +43,43 @@ export class Lab {
   /** Brings `count` nodes up; {@link close} ends them. Runs in a network namespace of the test's own. */
   static async raise(count: number): Promise<Lab> {
     const nodes = layOut(count)
-    return Lab.#raise(nodes, await raiseSegment(nodes), [])
+    const places = await raiseSegment(nodes)
+    return Lab.#raise(nodes.map((node, i) => ({ node, place: places[i]!, routing: {} })), new DirectoryObjects())
   }
 
   /** The same with something between the nodes. */
   static async between(topology: Topology): Promise<Lab> {
-    const { nodes } = topology
+    const places = raiseTopology(topology)
     return Lab.#raise(
-      nodes.map(demoNode),
-      raiseTopology(topology),
-      nodes.map(({ routing = {} }) => routing),
+      topology.nodes.map((node, i) => ({ node: demoNode(node), place: places[i]!, routing: node.routing ?? {} })),
+      new DirectoryObjects(),
     )
   }
 
-  static async #raise(
-    nodes: readonly DemoNode[],
-    places: readonly Place[],
-    routing: readonly LabRouting[],
-  ): Promise<Lab> {
+  /** The same as {@link raise} with objects that the caller keeps, of a cluster for instance, and a routing for all. */
+  static async on(objects: (nodes: readonly DemoNode[]) => Promise<LabObjects>, count: number): Promise<Lab> {
+    const nodes = layOut(count)
+    const places = await raiseSegment(nodes)
+    const plans = nodes.map((node, i) => ({ node, place: places[i]!, routing: {} }))
+    return Lab.#raise(plans, await objects(nodes))
+  }
+
+  static async #raise(plans: readonly NodePlan[], objects: LabObjects): Promise<Lab> {
     const directory = mkdtempSync(join(tmpdir(), 'netloom-lab-'))
-    const state = new StateDirectory(join(directory, 'objects'))
-    await state.write(nodes.map(nodeObject))
-    const lab = new Lab(
-      directory,
-      nodes.map((node, i) => new LabNode(node, places[i]!, { directory, source: state.path, routing: routing[i] })),
-      state,
-    )
+    const lab = new Lab(directory, objects)
     try {
+      await objects.write(...plans.map(({ node }) => nodeObject(node)))
+      lab.#nodes.push(...plans.map((plan) => new LabNode(plan, { directory, objects })))
       await Promise.all(lab.nodes.map(({ agent }) => agent.ready()))
     } catch (error) {
       await lab.close()
       throw error
     }
     return lab
+  }
+
+  get nodes(): readonly LabNode[] {
+    return this.#nodes
   }
 
   node(name: string): LabNode {
@@ -87,12 +90,12 @@ export class Lab {
 
   /** Writes objects for the agents to read. */
   async write(...objects: KubeValue[]): Promise<void> {
-    await this.#state.write(objects)
+    await this.#objects.write(...objects)
   }
 
-  /** Deletes an object's file. */
-  remove(object: KubeValue): void {
-    rmSync(join(this.#state.path, fileOf(object)))
+  /** Deletes an object. */
+  async remove(object: KubeValue): Promise<void> {
+    await this.#objects.remove(object)
   }
 
   /** Starts a pod: a namespace, attached, with responders on its ports, and its object written as running. */
@@ -112,6 +115,12 @@ export class Lab {
     const labPod: LabPod = { ...started, place, object, sandbox, responder }
     this.#pods.push(labPod)
     return labPod
+  }
+
+  /** ADD alone. @returns the addresses of the result */
+  async attach(sandbox: Sandbox): Promise<string[]> {
+    const ips = await this.#runtime.add(sandbox)
+    return ips.map(({ address }) => address)
   }
 
   /** DEL: the pod's object stays until {@link remove}. */
@@ -139,14 +148,20 @@ export class Lab {
     }
     await Promise.all(this.nodes.map(({ agent }) => agent.stop()))
     for (const { place } of [...this.nodes, { place: this.outside }]) place.close()
+    await this.#objects.close()
     rmSync(this.#directory, { recursive: true, force: true })
   }
 }
 
+interface NodePlan {
+  readonly node: DemoNode
+  readonly place: Place
+  readonly routing: LabRouting
+}
+
 interface LabPaths {
   readonly directory: string
-  readonly source: string
-  readonly routing: LabRouting | undefined
+  readonly objects: LabObjects
 }
 
 export class LabNode {
@@ -155,21 +170,23 @@ export class LabNode {
   readonly addresses: readonly string[]
   agent: Agent
   readonly #paths: LabPaths
+  readonly #routing: LabRouting
 
-  constructor(node: DemoNode, place: Place, paths: LabPaths) {
+  constructor({ node, place, routing }: NodePlan, paths: LabPaths) {
     this.name = node.name
     this.place = place
     this.addresses = node.addresses.map(({ address }) => address)
     this.#paths = paths
+    this.#routing = routing
     this.agent = this.startAgent()
   }
 
   /** Starts an agent for the node, with the state that one before it left. */
   startAgent(): Agent {
-    const { directory, source, routing } = this.#paths
+    const { directory, objects } = this.#paths
     const { name: node, place } = this
-    const [main, args] = routing === undefined ? [MAIN, []] : [LAB_AGENT, ['--routing', JSON.stringify(routing)]]
-    this.agent = new Agent({ node, place, main, source, directory: join(directory, node), args })
+    const args = [...objects.args, ...routingArguments(this.#routing)]
+    this.agent = new Agent({ node, place, main: MAIN, source: objects.source, directory: join(directory, node), args })
     return this.agent
   }
 }
@@ -199,7 +216,7 @@ const podValue = ({ name, node, labels = {}, ports = [] }: PodSpec): KubeValue =
   spec: {
     nodeName: node,
     containers: [
-      { name: 'main', ports: ports.map(({ protocol, port }) => ({ containerPort: port, protocol, name: `p${port}` })) },
+      { name: 'main', image: 'server', ports: ports.map(({ protocol, port }) => ({ containerPort: port, protocol, name: `p${port}` })) },
     ],
   },
 })

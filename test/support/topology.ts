@@ -28,9 +28,24 @@ export interface TopologyNode {
   readonly routing?: LabRouting
 }
 
-/** Routing that can be told on a command line. */
+/** Routing as a command line says it. */
 export interface LabRouting extends Partial<Omit<Routing, 'select'>> {
   readonly select?: { readonly interfaces?: readonly string[]; readonly cidrs?: readonly string[] }
+}
+
+/** The flags of an agent for it. */
+export function routingArguments({ mode, vxlan, mtu, select = {} }: LabRouting): string[] {
+  const flags: Readonly<Record<string, readonly (string | number | undefined)[]>> = {
+    'route-mode': [mode],
+    'vxlan-vni': [vxlan?.vni],
+    'vxlan-port': [vxlan?.port],
+    mtu: [mtu],
+    'node-interface': select.interfaces ?? [],
+    'node-cidr': select.cidrs ?? [],
+  }
+  return Object.entries(flags).flatMap(([name, values]) =>
+    values.flatMap((value) => (value === undefined ? [] : [`--${name}`, String(value)])),
+  )
 }
 
 /** Runs `ip` and answers what it printed; throws with its words where it refuses. */

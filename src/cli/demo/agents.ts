@@ -12,7 +12,7 @@ export interface AgentOptions {
   readonly place: Place
   /** The program's main file. */
   readonly main: string
-  /** Folder of Kubernetes objects. */
+  /** As on its command line: `dir:PATH`, or `api` with what else that takes in `args`. */
   readonly source: string
   /** Folder for its socket and state. */
   readonly directory: string
@@ -40,7 +40,7 @@ export class Agent {
     this.socket = join(directory, 'agent.sock')
     const options = {
       node,
-      source: `dir:${source}`,
+      source,
       socket: this.socket,
       'state-dir': join(directory, 'state'),
       'log-level': 'warn',

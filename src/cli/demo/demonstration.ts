@@ -143,8 +143,9 @@ export class Demonstration {
     const { nodes, main, directory } = this.#options
     this.#nodes = nodes.map((node, i) => {
       const place = places[i] as Place
-      const options = { node: node.name, place, main, source: this.#state.path, directory: join(directory, node.name) }
-      return { node, place, agent: new Agent(options) }
+      const source = `dir:${this.#state.path}`
+      const agent = new Agent({ node: node.name, place, main, source, directory: join(directory, node.name) })
+      return { node, place, agent }
     })
     await Promise.all(this.#nodes.map(({ agent }) => agent.ready()))
   }

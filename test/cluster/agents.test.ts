@@ -1,0 +1,132 @@
+import t from 'tap'
+import { withoutControlPlane } from '../support/control-plane.js'
+import { ask, Lab, SEGMENT_HOST, serviceValue, sleep, survey } from '../support/lab.js'
+import { ClusterObjects } from '../support/lab-objects.js'
+import { type TestContext } from '../support/node.js'
+
+/** Agents of a cluster: everything they know comes from a real API server, as the shipped service account. */
+
+const PORTS = [{ protocol: 'TCP', port: 8080, undeclared: false }] as const
+
+/** node-lifecycle-controller is left out: nobody here is kubelet, whose word it would miss. */
+const CONTROLLERS = ['endpointslice-controller', 'garbage-collector-controller', 'serviceaccount-controller']
+
+interface Cluster {
+  readonly lab: Lab
+  readonly objects: ClusterObjects
+}
+
+async function raised(t: TestContext, count: number): Promise<Cluster> {
+  let objects: ClusterObjects | undefined
+  const addresses = SEGMENT_HOST.map(({ address }) => address)
+  const start = async () => (objects = await ClusterObjects.start({ addresses, controllers: CONTROLLERS }))
+  const lab = await Lab.on(start, count)
+  t.teardown(() => lab.close())
+  if (objects === undefined) throw new Error('no cluster')
+  return { lab, objects }
+}
+
+const WEB = serviceValue({
+  name: 'web',
+  clusterIPs: ['10.96.0.20'],
+  selector: { app: 'web' },
+  ports: [{ port: 80, targetPort: 8080 }],
+})
+
+const VIP = { address: '10.96.0.20', port: 80 }
+
+const web = (name: string, node: string) => ({ name, node, ports: PORTS, labels: { app: 'web' } })
+
+/** Endpoints of the Service alone; that of the API server counts as well. */
+const WITH_KUBERNETES = 1
+
+t.test('a cluster with a real API server', { skip: withoutControlPlane() }, async (t) => {
+  const { lab, objects } = await raised(t, 2)
+  const { plane } = objects
+  const client = await lab.start({ name: 'client', node: 'node-1', ports: PORTS })
+  const first = await lab.start(web('web-1', 'node-1'))
+  const second = await lab.start(web('web-2', 'node-2'))
+
+  await t.test('agents find all that they ask for allowed', async (t) => {
+    for (const { agent } of lab.nodes) {
+      const { problems, ready } = await agent.status()
+      t.same(problems, [])
+      t.ok(ready)
+    }
+  })
+
+  await t.test('pods reach pods of other nodes with their own addresses', async (t) => {
+    for (const [i, address] of second.addresses.entries()) {
+      const { answer } = await ask(client.place, 'TCP', address, 8080)
+      t.match(answer, { pod: 'web-2', client: client.addresses[i] })
+    }
+  })
+
+  await t.test('a Service is served by the pods that the cluster selects', async (t) => {
+    await lab.write(WEB)
+    await lab.endpoints(2 + WITH_KUBERNETES)
+    const { pods, failures } = await survey(client.place, VIP, 60)
+    t.same(failures, [])
+    t.same([...pods.keys()].sort(), ['web-1', 'web-2'])
+  })
+
+  await t.test('pods reach the API server by its Service, as its own clients do', async (t) => {
+    const { failure } = await ask(client.place, 'TCP', '10.96.0.1', 443)
+    t.notMatch(failure ?? '', /refused|timed out|unreachable/, 'something listens there, though it is no pod of ours')
+  })
+
+  await t.test('without the API server pods keep their network, come and go', async (t) => {
+    await plane.kill()
+    await t.resolves(
+      lab.nodes[0]!.agent.waitFor(({ problems }) => problems.some((problem) => problem.includes('API server')), 20_000),
+      'the agent says so',
+    )
+    const { failures, pods } = await survey(client.place, VIP, 40)
+    t.same(failures, [])
+    t.equal(pods.size, 2)
+    const { ready, problems } = await lab.nodes[0]!.agent.status()
+    t.ok(ready, problems.join('; '))
+    const sandbox = { ...client.sandbox, namespace: client.sandbox.namespace }
+    await t.resolves(lab.attach(sandbox), 'ADD again of a known pod')
+  })
+
+  await t.test('what changed meanwhile is there when the API server is back', async (t) => {
+    await plane.restart()
+    const third = await lab.start(web('web-3', 'node-1'))
+    await lab.endpoints(3 + WITH_KUBERNETES)
+    await lab.detach(first)
+    await lab.remove(first.object)
+    await lab.endpoints(2 + WITH_KUBERNETES)
+    const { pods, failures } = await survey(client.place, VIP, 40)
+    t.same(failures, [])
+    t.same([...pods.keys()].sort(), ['web-2', third.name])
+    const status = await lab.nodes[0]!.agent.waitFor(({ problems }) => problems.length === 0, 20_000)
+    t.same(status.problems, [])
+  })
+
+  await t.test('an agent that starts while the API server hangs waits for it', async (t) => {
+    const node = lab.node('node-2')
+    plane.suspend()
+    await node.agent.kill()
+    const agent = node.startAgent()
+    await sleep(2000)
+    const { failure } = await ask(client.place, 'TCP', second.addresses[0]!, 8080)
+    t.equal(failure, undefined, 'pods of the node are reached')
+    plane.resume()
+    t.ok((await agent.waitFor(({ ready }) => ready, 60_000)).ready)
+  })
+
+  await t.test('a permission that is missing is a problem with a name', async (t) => {
+    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'netloom' } }
+    const { rules } = (await plane.get(role)) as unknown as { rules: { resources: string[] }[] }
+    await plane.admin.patch(role, { rules: rules.filter(({ resources }) => !resources.includes('endpointslices')) })
+    await plane.restart() // which ends the watches
+    const status = await lab.nodes[0]!.agent.waitFor(
+      ({ problems }) => problems.some((problem) => problem.includes('endpointslices')),
+      60_000,
+    )
+    t.match(status.problems.join('\n'), /endpointslices.*forbidden/)
+    const { failures } = await survey(client.place, VIP, 20)
+    t.same(failures, [], 'Services stay as they were')
+  })
+})
