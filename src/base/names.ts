@@ -121,6 +121,12 @@ export const DEFAULT_CONFLIST = '10-netloom.conflist'
 export const DEFAULT_CNI_BIN_DIR = '/opt/cni/bin'
 export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
 
+/**
+ * The node's own settings where the agent is in a container, whose own /proc/sys is read-only: a mount of the node's,
+ * which the kernel answers for the network of whoever asks.
+ */
+export const HOST_SYSCTLS = '/host/proc/sys'
+
 /** UDP port of tunnels between nodes (RFC 7348), and the number of the network in them; that of our routes as well. */
 export const DEFAULT_VXLAN_PORT = 4789
 export const DEFAULT_VXLAN_VNI = 110
