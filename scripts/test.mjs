@@ -16,12 +16,21 @@ import { runTestFile, stopAll } from './test-file.mjs'
 
 const CORES = Math.max(2, availableParallelism())
 
+/** Scripts with the names of the files that need them. */
+const PREPARATIONS = {
+  e2e: [
+    { script: 'build-cnitool.mjs', files: /cnitool/ },
+    { script: 'image.mjs', files: /image/ },
+  ],
+  cluster: [{ script: 'build-control-plane.mjs', files: /./ }],
+}
+
 /**
  * `isolated`: each file runs in namespaces of its own; `jobs`: files at a time; `seconds`: the most that a file may
  * take. End-to-end tests run several agents and measure time, so they go one by one and may take longer.
- * `prepare`: a script that gets what tests cannot get in namespaces without a network; where it cannot either, the
- * tests that need it skip and say why. `command`: for a suite that `npm test` leaves out, since it takes longer or
- * what it needs takes minutes to get: what runs it.
+ * `prepare`: scripts that get what some test files cannot get in namespaces without a network; where they cannot
+ * either, the tests that need it skip and say why. `command`: for a suite that `npm test` leaves out, since it takes
+ * longer or what it needs takes minutes to get: what runs it.
  */
 const SUITES = {
   unit: { isolated: false, jobs: CORES, seconds: 120 },
@@ -29,12 +38,12 @@ const SUITES = {
   bytes: { isolated: false, jobs: CORES, seconds: 120 },
   native: { isolated: false, jobs: 2, seconds: 120 },
   kernel: { isolated: true, jobs: 2, seconds: 120 },
-  e2e: { isolated: true, jobs: 1, seconds: 300, prepare: 'build-cnitool.mjs' },
+  e2e: { isolated: true, jobs: 1, seconds: 300, prepare: PREPARATIONS.e2e },
   cluster: {
     isolated: true,
     jobs: 1,
     seconds: 600,
-    prepare: 'build-control-plane.mjs',
+    prepare: PREPARATIONS.cluster,
     command: 'npm run test:cluster',
   },
 }
@@ -86,8 +95,9 @@ async function runTogether(root, suite, files, env) {
 
 /** Runs one suite and prints its failures and one line; returns its totals. */
 async function runSuite(root, suite, files, together) {
-  const { isolated, jobs, seconds, prepare } = SUITES[suite]
-  if (prepare !== undefined && files.length > 0) await runScript(prepare)
+  const { isolated, jobs, seconds, prepare = [] } = SUITES[suite]
+  for (const { script, files: needing } of prepare)
+    if (files.some(({ name }) => needing.test(name))) await runScript(script)
   const started = performance.now()
   const total = { passed: 0, failed: 0, skips: [] }
   const { prefix, problem } = isolated && files.length > 0 ? namespaces() : { prefix: [] }

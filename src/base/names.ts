@@ -140,6 +140,12 @@ export const DEFAULT_CNI_BIN_DIR = '/opt/cni/bin'
 export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
 
 /**
+ * The node's own settings where the agent is in a container, whose own /proc/sys is read-only: a mount of the node's,
+ * which the kernel answers for the network of whoever asks.
+ */
+export const HOST_SYSCTLS = '/host/proc/sys'
+
+/**
  * Where the agent of a cluster answers probes. On loopback, since probes of a pod in the node's network come from there,
  * and next to the ports of Kubernetes' own components (10248 to 10259), where nobody looks for anything else; below the
  * ports of NodePorts (30000) and those that the kernel gives away by itself (32768).

@@ -1,6 +1,7 @@
 import { createLog, type Logger } from '../base/log.js'
 import { Agent } from '../daemon/agent.js'
 import { conflistText } from '../daemon/conflist.js'
+import { Health, type Readiness } from '../daemon/health.js'
 import { type InstallationPlan } from '../daemon/installation.js'
 import { type AgentSettings } from '../daemon/settings.js'
 import { loadSettings } from '../daemon/settings-io.js'
@@ -58,8 +59,15 @@ async function run(values: OptionValues): Promise<ExitCode> {
   const { settings } = effective
   const log = createLog(settings.logLevel, 'netloom')
   const { stopped, release } = untilStopped(settings.stopOnStdinEnd)
+  let agent: Agent | undefined
+  // Before all else: a start may take as long as the API server is away.
+  const health = await listenForProbes(
+    settings,
+    () => (agent === undefined ? 'the agent is starting' : agent.whyNotReady()),
+    log,
+  )
   try {
-    const agent = await Agent.start({
+    agent = await Agent.start({
       node: settings.node,
       source: await createSource(settings, log),
       socket: settings.socket,
@@ -73,9 +81,16 @@ async function run(values: OptionValues): Promise<ExitCode> {
     await agent.stop()
     return EXIT.OK
   } finally {
+    await health?.close()
     release()
   }
 }
+
+const listenForProbes = async (
+  { healthAddress }: AgentSettings,
+  readiness: Readiness,
+  log: Logger,
+): Promise<Health | undefined> => (healthAddress === 'off' ? undefined : Health.listen(healthAddress, readiness, log))
 
 async function createSource(settings: AgentSettings, log: Logger): Promise<Source> {
   const { source, kubeconfig, node, clusterNetworks, claimNamespace } = settings

@@ -127,7 +127,7 @@ export class Agent {
     })
     this.#server = server
     this.#lock = lock
-    const isReady = (): boolean => this.#whyNotReady() === undefined
+    const isReady = (): boolean => this.whyNotReady() === undefined
     this.#installation = installation && new Installation({ ...installation, isReady, log })
   }
 
@@ -164,7 +164,7 @@ export class Agent {
   }
 
   /** Why pods cannot be attached; undefined when they can. */
-  #whyNotReady(): string | undefined {
+  whyNotReady(): string | undefined {
     if (this.#notReady !== undefined) return this.#notReady
     const network = this.#network
     if (network.bridge === undefined)
@@ -177,7 +177,7 @@ export class Agent {
     switch (body['method']) {
       case 'cni': {
         const { log } = this.#options
-        return answerCni(body, { attachments: this.#attachments, notReady: () => this.#whyNotReady(), log })
+        return answerCni(body, { attachments: this.#attachments, notReady: () => this.whyNotReady(), log })
       }
       case 'status':
         return { ok: true, result: this.status() }
@@ -191,7 +191,7 @@ export class Agent {
     return {
       node,
       version: VERSION,
-      ready: this.#whyNotReady() === undefined,
+      ready: this.whyNotReady() === undefined,
       subnets: this.#network.subnets.map(formatCidr),
       routes: this.#network.routes.map(routeText),
       pods: [...this.#attachments.leases].map(({ containerId, ifname, addresses, pod }) => ({

@@ -1,5 +1,4 @@
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { asNetloomError, NetloomError } from '../base/errors.js'
 import { beginBatch, decodeGeneration, endBatch } from '../codec/nft/table.js'
 import { type Request } from '../codec/request.js'
@@ -9,6 +8,7 @@ import { nftRequests, rtnlRequest, type RtnlOp } from '../ops/requests.js'
 import { opText } from '../ops/text.js'
 import { deleteFlows } from './flows.js'
 import { inNamespace } from './netns.js'
+import { sysctlFile } from './sysctl.js'
 import { type Talk } from './talk.js'
 
 /** The one place that carries operations out. */
@@ -199,7 +199,7 @@ function runs(ops: readonly Op[]): Op[][] {
 function setSysctls(ops: readonly SysctlOp[]): void {
   for (const op of ops) {
     try {
-      writeFileSync(join('/proc/sys', op.path), op.value)
+      writeFileSync(sysctlFile(op.path), op.value)
     } catch (error) {
       const { code, errno, message } = asNetloomError(error)
       const operation = opText(op)

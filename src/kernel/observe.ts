@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Family } from '../base/family.js'
 import { keyBy } from '../base/diff.js'
 import { type Address, decodeAddress, dumpAddresses } from '../codec/rtnl/address.js'
@@ -23,6 +22,7 @@ import { decodeTable, dumpTables, type Table } from '../codec/nft/table.js'
 import { type ActualChain, type ActualRuleset, type Ruleset } from '../ops/ruleset.js'
 import { type Message } from '../codec/wire.js'
 import { NetloomError } from '../base/errors.js'
+import { sysctlFile } from './sysctl.js'
 import { type Talk } from './talk.js'
 
 /** What the kernel has, as the planners want it. */
@@ -86,7 +86,7 @@ export function observeSysctls(paths: readonly string[]): Map<string, string> {
   const values = new Map<string, string>()
   for (const path of paths) {
     try {
-      values.set(path, readFileSync(join('/proc/sys', path), 'utf8').trim())
+      values.set(path, readFileSync(sysctlFile(path), 'utf8').trim())
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     }

@@ -59,7 +59,7 @@ const NETLINK_GET_STRICT_CHK = 12
 export function openSocket(options: SocketOptions): OpenTransport {
   return (handlers) => {
     const { socket, fd } = createSocket(options)
-    configure(socket, fd, options)
+    configureOrClose(socket, fd, options)
     let open = true
     let drops = 0
     let sending: Promise<void> = Promise.resolve()
@@ -201,6 +201,16 @@ function createSocket(options: SocketOptions): { socket: RawNetlinkSocket; fd: n
   if (fd !== undefined) return { socket, fd }
   socket.close()
   throw new NetloomError('internal', 'the descriptor of a new netlink socket was not found')
+}
+
+/** A socket that stayed open would keep the process, which is to end with the error. */
+function configureOrClose(socket: RawNetlinkSocket, fd: number, options: SocketOptions): void {
+  try {
+    configure(socket, fd, options)
+  } catch (error) {
+    socket.close()
+    throw asNetloomError(error, 'open a netlink socket')
+  }
 }
 
 function configure(socket: RawNetlinkSocket, fd: number, options: SocketOptions): void {
