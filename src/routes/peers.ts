@@ -81,8 +81,14 @@ export class PeerCatalog {
 
   #peer(node: Node): Peer {
     const routes: PeerRoute[] = []
-    const { name, nodeAddressesProblem } = node
+    const { name, nodeAddresses, nodeAddressesProblem } = node
     const problems = nodeAddressesProblem === undefined ? [] : [`${nodeAddressesProblem}; its InternalIPs are used`]
+    // Packets to it would come back to this node, and the kernel refuses a route through itself.
+    const stolen = nodeAddresses.find(({ address }) => this.#vantage.underlays.some((own) => own.address === address))
+    if (name !== this.#self && stolen !== undefined) {
+      const problem = `node ${name}: its address ${stolen.address} is that of this node`
+      return { routes: [], hosts: [], problems: [problem] }
+    }
     for (const { claim, refusedFor } of this.#claims.of(name)) {
       const network = formatCidr(claim.cidr)
       const route =

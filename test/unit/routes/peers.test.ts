@@ -10,6 +10,9 @@ const B = node('b', ['10.2.0.0/24', 'fd00:2::/64'], ['192.168.0.2', 'fd00::2'])
 
 const DIRECT: Vantage = { mode: 'direct', subnets: A.podCIDRs, underlays: [UNDERLAY_V4, UNDERLAY_V6] }
 
+/** That of a node whose own addresses are not known. */
+const ELSEWHERE: Vantage = { ...DIRECT, underlays: [] }
+
 function catalogOf(nodes: readonly Node[], self = 'a', vantage = DIRECT): PeerCatalog {
   const catalog = new PeerCatalog(self)
   catalog.move(vantage)
@@ -31,14 +34,14 @@ t.test(
   "a node has a route to each network of each other node, through that node's address of the family",
   async (t) => {
     t.same(lines([A, B]), ['10.2.0.0/24 via 192.168.0.2 (b)', 'fd00:2::/64 via fd00::2 (b)'])
-    t.same(lines([A, B], DIRECT, 'b'), ['10.1.0.0/24 via 192.168.0.1 (a)', 'fd00:1::/64 via fd00::1 (a)'])
+    t.same(lines([A, B], ELSEWHERE, 'b'), ['10.1.0.0/24 via 192.168.0.1 (a)', 'fd00:1::/64 via fd00::1 (a)'])
     t.same(lines([A]), [])
     t.same(lines([]), [])
   },
 )
 
 t.test('a node that is not among the Nodes yet reaches all of them', async (t) => {
-  t.equal(lines([A, B], DIRECT, 'new').length, 4)
+  t.equal(lines([A, B], ELSEWHERE, 'new').length, 4)
 })
 
 t.test('a node without networks yet needs no route and is no problem', async (t) => {
@@ -89,6 +92,13 @@ t.test('nodes without a family in common are told of', async (t) => {
     /^node v6: no node address of a family that this node has one of as well for pod network 10/,
     /fd00:4/,
   ])
+})
+
+t.test("a node that says it has this node's address is told of, and gets nothing", async (t) => {
+  const catalog = catalogOf([A, B, node('c', ['10.3.0.0/24'], ['192.168.0.1'])])
+  t.same(catalog.routesTo('c'), [])
+  t.same(catalog.problems(), ['node c: its address 192.168.0.1 is that of this node'])
+  t.equal(catalog.routes().length, 2, 'and the others stand')
 })
 
 t.test('a change tells which nodes it concerns, and no others', async (t) => {
