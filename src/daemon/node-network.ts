@@ -1,8 +1,8 @@
 import { NetloomError } from '../base/errors.js'
 import { IPV6 } from '../base/family.js'
-import { type Cidr, type Ip } from '../base/ip.js'
+import { type Cidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
-import { BRIDGE, POD_ROUTE_PROTOCOL, TUNNELS } from '../base/names.js'
+import { BRIDGE, POD_ROUTE_PROTOCOL } from '../base/names.js'
 import { type Bridge, type Surroundings } from '../cni/attach.js'
 import { furtherNetworks } from '../cni/networks.js'
 import { type Table } from '../codec/nft/table.js'
@@ -16,12 +16,12 @@ import { type Lease } from '../model/lease.js'
 import { type Node } from '../model/node.js'
 import { gatewayMac } from '../model/podnetwork.js'
 import { planBridge, watchedSysctls } from '../routes/bridge.js'
-import { publishedAddresses, type Selected, selectNodeAddresses } from '../routes/node-addresses.js'
-import { type PeerRoute } from '../routes/peers.js'
+import { type PeerRoute } from '../routes/ways.js'
 import { type Routing } from '../routes/routing.js'
-import { podMtu, type Underlay, underlaysOf } from '../routes/underlay.js'
+import { podMtu } from '../routes/underlay.js'
 import { type Ground } from './ground.js'
 import { type Kernel } from './kernel.js'
+import { Location } from './location.js'
 import { LinkWatch } from './link-watch.js'
 import { Masquerade } from './masquerade.js'
 import { Peers } from './peers.js'
@@ -59,13 +59,12 @@ export class NodeNetwork implements Ground {
   readonly peers: Peers
   readonly #options: NodeNetworkOptions
   readonly #masquerade: Masquerade
+  readonly #location: Location
   readonly #links: LinkWatch
   #bridge: Bridge | undefined
   #redirect = false
   #mtu: number
   #subnets: readonly Cidr[] = []
-  #underlays: readonly Underlay[] = []
-  #published: readonly string[] | undefined
   #problems: readonly string[] = []
   /** False where bridge, addresses or links may be others than the last run left or found them. */
   #stands = false
@@ -74,12 +73,13 @@ export class NodeNetwork implements Ground {
   #fitted = 0
 
   constructor(options: NodeNetworkOptions) {
-    const { kernel, store, node, routing, log } = options
+    const { kernel, node, routing, log } = options
     this.#options = options
     this.#mtu = podMtu(routing, [])
     this.reconciler = new Reconciler({ name: 'network', log, gatherMs: GATHER_MS, run: () => this.#run() })
-    this.peers = new Peers({ kernel, store, node, routing, log })
+    this.peers = new Peers({ kernel, node, routing, log })
     this.#masquerade = new Masquerade(kernel)
+    this.#location = new Location(options)
     this.#links = new LinkWatch({
       kernel,
       log,
@@ -110,7 +110,7 @@ export class NodeNetwork implements Ground {
 
   /** Addresses for the annotation of the Node, by which others reach this one; undefined where InternalIPs will do. */
   get published(): readonly string[] | undefined {
-    return this.#published
+    return this.#location.published
   }
 
   /** A node that cannot be reached, which another reconciler tells of, is no reason to fail. */
@@ -129,7 +129,7 @@ export class NodeNetwork implements Ground {
   }
 
   problems(): readonly string[] {
-    return [...this.#problems, ...this.peers.problems()]
+    return [...this.#problems, ...this.#location.problems, ...this.peers.problems()]
   }
 
   /** Another node's coming costs the bridge nothing: only what the masquerade excepts is more than before. */
@@ -176,7 +176,8 @@ export class NodeNetwork implements Ground {
   #addressed({ index, address }: Address): void {
     if (this.peers.isDevice(index)) return
     if (index === this.#bridge?.index) this.#again()
-    else if (this.#underlays.some((underlay) => underlay.index === index) || this.#mayBeOwn(address)) this.#look()
+    else if (this.#location.underlays.some((underlay) => underlay.index === index) || this.#mayBeOwn(address))
+      this.#look()
   }
 
   /** Where addresses are selected, any may be the one that is waited for. */
@@ -213,6 +214,7 @@ export class NodeNetwork implements Ground {
       this.#problems = [self === undefined ? `no Node object named ${node}` : `Node ${node} has no spec.podCIDRs yet`]
       return
     }
+    this.#problems = []
     this.#subnets = self.podCIDRs
     if (!this.#stands) {
       // What happens from here on may come too late for this run.
@@ -235,37 +237,15 @@ export class NodeNetwork implements Ground {
       kernel.route,
       addresses.map(({ index }) => index),
     )
-    const selected = selectNodeAddresses(self, routing.select, { addresses, links, own: OWN_LINKS })
-    const found = underlaysOf(selected.addresses, addresses, links)
-    const underlays = this.#kept(selected, found)
-    this.#problems = [
-      ...(selected.problem === undefined ? [] : [selected.problem]),
-      ...nowhere(selected.addresses, found),
-    ]
-    this.#publish(publishedAddresses(self, selected.addresses))
-    this.#underlays = underlays
-    this.#mtu = podMtu(routing, underlays)
+    this.#location.find(self, addresses, links)
+    this.#mtu = podMtu(routing, this.#location.underlays)
     await this.#reconcileBridge(self, addresses, links)
-    this.peers.follow({ subnets: self.podCIDRs, underlays })
-  }
-
-  #publish(addresses: readonly string[] | undefined): void {
-    if (addresses?.join() === this.#published?.join()) return
-    this.#published = addresses
-    this.#options.onPublished?.(addresses)
-  }
-
-  /** Where an address is on no link, the way that was stays: it is about to come, or the Node about to have another. */
-  #kept({ addresses }: Selected, found: readonly Underlay[]): Underlay[] {
-    const awaited = ({ family }: Underlay): boolean =>
-      (addresses.length === 0 || addresses.some((own) => own.family === family)) &&
-      !found.some((underlay) => underlay.family === family)
-    return [...found, ...this.#underlays.filter(awaited)].sort((a, b) => a.family.bits - b.family.bits)
+    this.peers.follow({ subnets: self.podCIDRs, underlays: this.#location.underlays })
   }
 
   async #reconcileBridge(self: Node, addresses: readonly Address[], links: ReadonlyMap<number, Link>): Promise<void> {
     const { kernel, onBridge, onRedirect } = this.#options
-    const underlays = this.#underlays
+    const underlays = this.#location.underlays
     // Of the two, the one that IPv6 routers are heard on.
     const uplink = underlays.find(({ family }) => family === IPV6) ?? underlays[0]
     const desired = {
@@ -303,14 +283,6 @@ export class NodeNetwork implements Ground {
     })
   }
 }
-
-const OWN_LINKS: ReadonlySet<string> = new Set([BRIDGE, ...Object.values(TUNNELS)])
-
-/** Addresses of the node that are on none of its links: nothing can be sent from them. */
-const nowhere = (own: readonly Ip[], underlays: readonly Underlay[]): string[] =>
-  own
-    .filter(({ address }) => !underlays.some((underlay) => underlay.address === address))
-    .map(({ address }) => `node address ${address} is on no link of this node`)
 
 /** Whether br_netfilter hands what passes a bridge to iptables, for all bridges or for this one. */
 export function callsIptables(bridge: Link | undefined): boolean {

@@ -13,9 +13,10 @@ import {
   observeRoutes,
   observeSysctls,
 } from '../kernel/observe.js'
-import { type Change, type ReadonlyStore } from '../kube/store.js'
+import { type Change } from '../kube/store.js'
 import { type Op } from '../ops/op.js'
-import { PeerCatalog, type PeerRoute } from '../routes/peers.js'
+import { PeerCatalog } from '../routes/peers.js'
+import { type PeerRoute } from '../routes/ways.js'
 import { differsFrom, observedWays, planWays, replaceWays, type Ways, waysOf } from '../routes/plan.js'
 import { type Routing } from '../routes/routing.js'
 import { desiredTunnels, planLeftovers, planTunnel, type TunnelDesired, tunnelSysctls } from '../routes/tunnel.js'
@@ -27,7 +28,6 @@ import { Reconciler } from './reconciler.js'
 
 export interface PeersOptions {
   readonly kernel: Kernel
-  readonly store: ReadonlyStore
   /** Name of this node. */
   readonly node: string
   readonly routing: Routing

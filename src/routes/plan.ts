@@ -6,7 +6,7 @@ import { NUD, RT_TABLE, RTN } from '../codec/rtnl/constants.js'
 import { type FdbEntry, type Neighbour } from '../codec/rtnl/neighbour.js'
 import { type Route, type RouteSpec } from '../codec/rtnl/route.js'
 import { type Op } from '../ops/op.js'
-import { type PeerRoute } from './peers.js'
+import { type PeerRoute } from './ways.js'
 
 /** What leads to other nodes in a kernel: routes, and for tunnels the neighbour and the end that each goes through. */
 export interface Ways {

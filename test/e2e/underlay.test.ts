@@ -75,8 +75,7 @@ async function failures(all: readonly LabPod[]): Promise<string[]> {
           if (client === server) continue
           const { answer, failure } = await ask(client.place, protocol, address, 8080)
           const right = answer?.pod === server.name && answer.client === client.addresses[i]
-          if (!right)
-            found.push(`${client.name} to ${server.name} ${address} ${protocol}: ${failure ?? answer.client}`)
+          if (!right) found.push(`${client.name} to ${server.name} ${address} ${protocol}: ${failure ?? answer.client}`)
         }
   return found
 }
@@ -237,6 +236,30 @@ t.test('a node that changes its address keeps its tunnels, and all find it again
   await eventually(async () => (await failures(all)).length === 0)
   t.same(await failures(all), [])
   t.equal(device(), before, 'the device is the same')
+})
+
+t.test('of two nodes only one may find the other on its link', async (t) => {
+  const lab = await raised(t, {
+    segments: { near: [] },
+    routers: { router: { near: ['172.31.1.14/24'] } },
+    nodes: [
+      ['172.31.1.11/24', []],
+      ['172.31.1.13/30', ['172.31.1.14']],
+    ].map(([address, routers], i) => ({
+      name: `node-${i + 1}`,
+      links: { eth0: { segment: 'near', addresses: [address as string] } },
+      routers: routers as string[],
+      podCIDRs: [`10.244.${i + 1}.0/24`],
+      routing: { mode: 'auto' },
+      // Where new links are strict, one that answers do not leave by would get nothing.
+      sysctls: { 'net.ipv4.conf.default.rp_filter': '1' },
+    })),
+  })
+  t.same(
+    [await kinds(lab, 'node-1'), await kinds(lab, 'node-2')],
+    [{ '10.244.2.0/24': 'direct' }, { '10.244.1.0/24': 'vxlan' }],
+  )
+  t.same(await failures(await pods(lab, 'lopsided')), [])
 })
 
 /** Nodes with a link for people and one for nodes, of which the InternalIP is on the first. */

@@ -238,17 +238,10 @@ t.test('500 nodes that join at once take one batch, and each costs what it is', 
 
   node.source.put(nodeObject('fleet-7', ['10.100.7.0/24', 'fd00:100:7::/64'], ['192.168.200.7']))
   await t.resolves(eventually(() => fdb().includes('192.168.200.7')))
-  t.same(
-    talk.batches(),
-    [1],
-    'one that has another address is one request',
-  )
+  t.same(talk.batches(), [1], 'one that has another address is one request')
   node.source.remove(FLEET[8]!)
   await t.resolves(eventually(() => !routes().includes('10.100.8.0/24')))
-  t.same(
-    talk.batches(),
-    [5],
-  )
+  t.same(talk.batches(), [5])
   t.same(talk.dumps(), [])
 })
 

@@ -26,6 +26,8 @@ export interface TopologyNode {
   /** InternalIPs; all addresses of the links unless given. */
   readonly internalIPs?: readonly string[]
   readonly routing?: LabRouting
+  /** Set when its links are there, and before its agent starts. */
+  readonly sysctls?: Readonly<Record<string, string>>
 }
 
 /** Routing as a command line says it. */
@@ -115,12 +117,13 @@ export function raiseTopology({ segments, routers = {}, nodes, mtu = 1500 }: Top
     for (const [segment, addresses] of Object.entries(links))
       plug({ namespace: router, link: segment, segment, addresses, mtu })
   }
-  return nodes.map(({ name, links, routers: gateways }) => {
+  return nodes.map(({ name, links, routers: gateways, sysctls }) => {
     const place = new Place(createNamespace(name))
     ip('-n', name, 'link', 'set', 'lo', 'up')
     sysctl(name, HOST)
     for (const [link, { segment, addresses }] of Object.entries(links))
       plug({ namespace: name, link, segment, addresses, mtu })
+    if (sysctls !== undefined) sysctl(name, sysctls)
     for (const gateway of gateways) ip('-n', name, 'route', 'add', 'default', 'via', gateway)
     return place
   })

@@ -131,7 +131,12 @@ t.test('a table that is known changes without a look at it', async (t) => {
   t.same(planElements(masqueradeElements(next), masqueradeElements(next)), [])
 })
 
-t.test('what the node sends into a tunnel takes the address of the tunnel, and what its pods send does not', async (t) => {
-  const rules = lines(planMasquerade(masqueradeElements(DESIRED), undefined)).filter((line) => line.includes('oifname'))
-  t.match(rules, [/oifname "nlx4" meta nfproto ipv4 ip saddr != @sources_ipv4 masquerade/, /ipv6/, /nlx6/, /nlx6/])
-})
+t.test(
+  'what the node sends into a tunnel takes the address of the tunnel, and what its pods send does not',
+  async (t) => {
+    const rules = lines(planMasquerade(masqueradeElements(DESIRED), undefined)).filter((line) =>
+      line.includes('oifname'),
+    )
+    t.match(rules, [/oifname "nlx4" meta nfproto ipv4 ip saddr != @sources_ipv4 masquerade/, /ipv6/, /nlx6/, /nlx6/])
+  },
+)

@@ -49,9 +49,22 @@ t.test('a node is reached by the addresses that its agent chose, or else by its 
   t.same(addresses(undefined), ['192.168.0.1'])
   t.same(addresses('10.0.0.1'), ['10.0.0.1'])
   t.same(addresses(' FD00::1, 10.0.0.1'), ['fd00::1', '10.0.0.1'])
-  for (const wrong of ['', 'x', '10.0.0.1,', '10.0.0.1 10.0.0.2', '127.0.0.1', '10.0.0.1,169.254.0.1', '224.0.0.1', '::1']) {
+  for (const wrong of [
+    '',
+    'x',
+    '10.0.0.1,',
+    '10.0.0.1 10.0.0.2',
+    '127.0.0.1',
+    '10.0.0.1,169.254.0.1',
+    '224.0.0.1',
+    '::1',
+  ]) {
     t.same(addresses(wrong), ['192.168.0.1'], `'${wrong}'`)
-    t.match(chosen(wrong).nodeAddressesProblem, /^metadata\.annotations\[netloom\.dev\/node-addresses\]: /, `'${wrong}'`)
+    t.match(
+      chosen(wrong).nodeAddressesProblem,
+      /^metadata\.annotations\[netloom\.dev\/node-addresses\]: /,
+      `'${wrong}'`,
+    )
   }
 })
 

@@ -1,15 +1,17 @@
 import t from 'tap'
-import { formatCidr, parseCidr } from '../../../src/base/ip.js'
-import { linkLocalOf } from '../../../src/model/linklocal.js'
+import { formatCidr } from '../../../src/base/ip.js'
 import { type Node } from '../../../src/model/node.js'
-import { PeerCatalog, type PeerRoute, type Vantage } from '../../../src/routes/peers.js'
-import { vtepMac } from '../../../src/routes/tunnel.js'
+import { PeerCatalog } from '../../../src/routes/peers.js'
+import { type PeerRoute, type Vantage } from '../../../src/routes/ways.js'
 import { node, UNDERLAY_V4, UNDERLAY_V6 } from './fake-node.js'
 
 const A = node('a', ['10.1.0.0/24', 'fd00:1::/64'], ['192.168.0.1', 'fd00::1'])
 const B = node('b', ['10.2.0.0/24', 'fd00:2::/64'], ['192.168.0.2', 'fd00::2'])
 
 const DIRECT: Vantage = { mode: 'direct', subnets: A.podCIDRs, underlays: [UNDERLAY_V4, UNDERLAY_V6] }
+
+/** That of a node whose own addresses are not known. */
+const ELSEWHERE: Vantage = { ...DIRECT, underlays: [] }
 
 function catalogOf(nodes: readonly Node[], self = 'a', vantage = DIRECT): PeerCatalog {
   const catalog = new PeerCatalog(self)
@@ -32,14 +34,14 @@ t.test(
   "a node has a route to each network of each other node, through that node's address of the family",
   async (t) => {
     t.same(lines([A, B]), ['10.2.0.0/24 via 192.168.0.2 (b)', 'fd00:2::/64 via fd00::2 (b)'])
-    t.same(lines([A, B], DIRECT, 'b'), ['10.1.0.0/24 via 192.168.0.1 (a)', 'fd00:1::/64 via fd00::1 (a)'])
+    t.same(lines([A, B], ELSEWHERE, 'b'), ['10.1.0.0/24 via 192.168.0.1 (a)', 'fd00:1::/64 via fd00::1 (a)'])
     t.same(lines([A]), [])
     t.same(lines([]), [])
   },
 )
 
 t.test('a node that is not among the Nodes yet reaches all of them', async (t) => {
-  t.equal(lines([A, B], DIRECT, 'new').length, 4)
+  t.equal(lines([A, B], ELSEWHERE, 'new').length, 4)
 })
 
 t.test('a node without networks yet needs no route and is no problem', async (t) => {
@@ -82,76 +84,6 @@ t.test('a node goes by the addresses that its agent chose, and by its InternalIP
 
 const BEHIND = node('behind', ['10.3.0.0/24', 'fd00:3::/64'], ['192.168.9.3', 'fd00:9::3'])
 const V6_ONLY = node('v6', ['10.4.0.0/24', 'fd00:4::/64'], ['fd00:9::4'])
-const V6_HERE = node('v6h', ['10.5.0.0/24', 'fd00:5::/64'], ['fd00::5'])
-
-const WAYS: Readonly<
-  Record<string, readonly [peers: readonly Node[], vantage: Partial<Vantage>, routes: readonly string[]]>
-> = {
-  'vxlan: both families in one tunnel, over IPv4 where both nodes have it': [
-    [B],
-    { mode: 'vxlan' },
-    [
-      '10.2.0.0/24 via 10.2.0.1 in nlx4 to 192.168.0.2 (b)',
-      `fd00:2::/64 via ${linkLocalOf(vtepMac('b'))} in nlx4 to 192.168.0.2 (b)`,
-    ],
-  ],
-  'vxlan: over IPv6 to a node that has no IPv4': [
-    [V6_ONLY],
-    { mode: 'vxlan' },
-    [
-      '10.4.0.0/24 via 10.4.0.1 in nlx6 to fd00:9::4 (v6)',
-      `fd00:4::/64 via ${linkLocalOf(vtepMac('v6'))} in nlx6 to fd00:9::4 (v6)`,
-    ],
-  ],
-  'vxlan: over IPv6 from a node that has no IPv4': [
-    [B],
-    { mode: 'vxlan', underlays: [UNDERLAY_V6] },
-    [
-      '10.2.0.0/24 via 10.2.0.1 in nlx6 to fd00::2 (b)',
-      `fd00:2::/64 via ${linkLocalOf(vtepMac('b'))} in nlx6 to fd00::2 (b)`,
-    ],
-  ],
-  'auto: straight to a node on the same link, in a tunnel to one that is not': [
-    [B, BEHIND],
-    { mode: 'auto' },
-    [
-      '10.2.0.0/24 via 192.168.0.2 (b)',
-      'fd00:2::/64 via fd00::2 (b)',
-      '10.3.0.0/24 via 10.3.0.1 in nlx4 to 192.168.9.3 (behind)',
-      `fd00:3::/64 via ${linkLocalOf(vtepMac('behind'))} in nlx4 to 192.168.9.3 (behind)`,
-    ],
-  ],
-  'auto: each family for itself': [
-    [B],
-    { mode: 'auto', underlays: [{ ...UNDERLAY_V4, connected: [parseCidr('192.168.0.1/32')] }, UNDERLAY_V6] },
-    ['10.2.0.0/24 via 10.2.0.1 in nlx4 to 192.168.0.2 (b)', 'fd00:2::/64 via fd00::2 (b)'],
-  ],
-  'auto: IPv4 pods of a node on the same link that has no IPv4 of its own': [
-    [V6_HERE],
-    { mode: 'auto' },
-    ['10.5.0.0/24 via 10.5.0.1 in nlx6 to fd00::5 (v6h)', 'fd00:5::/64 via fd00::5 (v6h)'],
-  ],
-  'and so it is seen from there': [
-    [B],
-    { mode: 'direct', underlays: [UNDERLAY_V6] },
-    ['10.2.0.0/24 via fd00::2 eth0 (b)', 'fd00:2::/64 via fd00::2 (b)'],
-  ],
-  'the same without tunnels: its IPv6 address is the next hop': [
-    [V6_HERE],
-    { mode: 'direct' },
-    ['10.5.0.0/24 via fd00::5 eth0 (v6h)', 'fd00:5::/64 via fd00::5 (v6h)'],
-  ],
-}
-
-for (const [name, [peers, vantage, routes]] of Object.entries(WAYS))
-  t.test(name, async (t) => t.same(lines([A, ...peers], { ...DIRECT, ...vantage }), routes))
-
-t.test("a tunnel's routes say all that the kernel has to know", async (t) => {
-  t.match(catalogOf([A, B], 'a', { ...DIRECT, mode: 'vxlan' }).routesTo('b'), [
-    { kind: 'vxlan', source: '10.1.0.1', mac: vtepMac('b'), remote: '192.168.0.2' },
-    { kind: 'vxlan', source: 'fd00:1::1', mac: vtepMac('b'), gateway: linkLocalOf(vtepMac('b')) },
-  ])
-})
 
 t.test('nodes without a family in common are told of', async (t) => {
   const catalog = catalogOf([A, V6_ONLY], 'a', { ...DIRECT, mode: 'vxlan', underlays: [UNDERLAY_V4] })
@@ -160,6 +92,13 @@ t.test('nodes without a family in common are told of', async (t) => {
     /^node v6: no node address of a family that this node has one of as well for pod network 10/,
     /fd00:4/,
   ])
+})
+
+t.test("a node that says it has this node's address is told of, and gets nothing", async (t) => {
+  const catalog = catalogOf([A, B, node('c', ['10.3.0.0/24'], ['192.168.0.1'])])
+  t.same(catalog.routesTo('c'), [])
+  t.same(catalog.problems(), ['node c: its address 192.168.0.1 is that of this node'])
+  t.equal(catalog.routes().length, 2, 'and the others stand')
 })
 
 t.test('a change tells which nodes it concerns, and no others', async (t) => {

@@ -4,7 +4,7 @@ import { ROUTE_PROTOCOL } from '../../../src/base/names.js'
 import { type FdbEntry, type Neighbour } from '../../../src/codec/rtnl/neighbour.js'
 import { type Route } from '../../../src/codec/rtnl/route.js'
 import { planText } from '../../../src/ops/text.js'
-import { type PeerRoute } from '../../../src/routes/peers.js'
+import { type PeerRoute } from '../../../src/routes/ways.js'
 import {
   differsFrom,
   type ObservedWays,
