@@ -29,7 +29,7 @@ export interface Answer {
 const KEEPALIVE_MS = 30_000
 
 /** Bytes that are decompressed at once: pages are about a megabyte, and each piece costs a turn of the event loop. */
-const PIECE_BYTES = 128 * 1024
+const PIECE_BYTES = 64 * 1024
 
 /** Sends a request and answers when the answer begins. */
 export async function exchange(question: Question): Promise<Answer> {

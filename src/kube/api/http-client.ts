@@ -9,6 +9,7 @@ import { type ApiRequest, type WatchingApiClient, type WatchRequest } from './cl
 import { type Answer, exchange, failure, late } from './exchange.js'
 import { JsonLines } from './json-lines.js'
 import { prune } from './prune.js'
+import { Scratch } from './scratch.js'
 
 export interface HttpApiClientOptions {
   /** What the server's audit log shows: `netloom/1.2.3`. */
@@ -43,6 +44,7 @@ interface Connections {
 export class HttpApiClient implements WatchingApiClient {
   readonly #access: ApiAccess
   readonly #userAgent: string
+  readonly #scratch = new Scratch()
   #connections: Connections | undefined
 
   constructor(access: ApiAccess, { userAgent }: HttpApiClientOptions) {
@@ -65,8 +67,9 @@ export class HttpApiClient implements WatchingApiClient {
     const timer = setTimeout(() => answer.body.destroy(late(timeoutMs)), left)
     const stop = abortable(answer.body, request.signal)
     try {
-      const bytes = await bytesOf(answer.body)
-      return parse(keep === undefined ? bytes : bytes.subarray(0, prune(bytes, keep)), operation)
+      return await this.#gather(answer.body, (bytes) =>
+        parse(keep === undefined ? bytes : bytes.subarray(0, prune(bytes, keep)), operation),
+      )
     } catch (error) {
       throw failure(error)
     } finally {
@@ -92,12 +95,28 @@ export class HttpApiClient implements WatchingApiClient {
     const { credentials } = this.#access
     const proof = await credentials.proof()
     const answer = await this.#send(request, proof, timeoutMs)
-    if (answer.status !== 401) return succeeded(answer, request)
+    if (answer.status !== 401) return this.#succeeded(answer, request)
     credentials.expire()
     const renewed = await credentials.proof()
-    if (sameProof(proof, renewed)) return succeeded(answer, request)
+    if (sameProof(proof, renewed)) return this.#succeeded(answer, request)
     answer.body.destroy()
-    return succeeded(await this.#send(request, renewed, timeoutMs), request)
+    return this.#succeeded(await this.#send(request, renewed, timeoutMs), request)
+  }
+
+  /** Answers an answer again, or throws what it says where it is no success. */
+  async #succeeded(answer: Answer, request: ApiRequest): Promise<Answer> {
+    const { status, retryAfter, body } = answer
+    if (status >= 200 && status < 300) return answer
+    const timer = setTimeout(() => body.destroy(), TIMEOUT_MS)
+    // What the status says stands, whether its text arrives or not.
+    const text = await this.#gather(body, String).catch(() => '')
+    clearTimeout(timer)
+    throw errorOf({ status, retryAfter, text }, operationOf(request))
+  }
+
+  /** What `use` makes of all of an answer. */
+  #gather<T>(body: AsyncIterable<Uint8Array>, use: (bytes: Buffer) => T): Promise<T> {
+    return this.#scratch.gather(body, { mostBytes: MOST_BYTES, tooMany, use })
   }
 
   async #send(request: ApiRequest, proof: Proof, timeoutMs: number): Promise<Answer> {
@@ -163,6 +182,9 @@ function retire(agent: HttpAgent | undefined): void {
   for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
 }
 
+const tooMany = (): NetloomError =>
+  new NetloomError('unavailable', `the API server answered more than ${MOST_BYTES} bytes`)
+
 const operationOf = ({ method, path }: Pick<ApiRequest, 'method' | 'path'>): string => `${method} ${path}`
 
 function urlOf(server: URL, { path, query = {} }: ApiRequest): URL {
@@ -174,17 +196,6 @@ function urlOf(server: URL, { path, query = {} }: ApiRequest): URL {
 
 const sameProof = (a: Proof, b: Proof): boolean =>
   a.token === b.token && a.certificate?.cert === b.certificate?.cert && a.certificate?.key === b.certificate?.key
-
-/** Answers an answer again, or throws what it says where it is no success. */
-async function succeeded(answer: Answer, request: ApiRequest): Promise<Answer> {
-  const { status, retryAfter, body } = answer
-  if (status >= 200 && status < 300) return answer
-  const timer = setTimeout(() => body.destroy(), TIMEOUT_MS)
-  // What the status says stands, whether its text arrives or not.
-  const text = await bytesOf(body).then(String, () => '')
-  clearTimeout(timer)
-  throw errorOf({ status, retryAfter, text }, operationOf(request))
-}
 
 /** Breaks off an answer when somebody says so; the result stops listening for that. */
 function abortable(body: Readable, signal: AbortSignal | undefined): () => void {
@@ -211,18 +222,6 @@ async function* valuesOf(body: Readable, signal: AbortSignal): AsyncGenerator<re
     body.destroy()
   }
   if (lines.pending > 0) throw new NetloomError('unavailable', 'the connection broke off in the middle of a line')
-}
-
-async function bytesOf(body: Readable): Promise<Buffer> {
-  const pieces: Uint8Array[] = []
-  let bytes = 0
-  for await (const piece of body as AsyncIterable<Uint8Array>) {
-    bytes += piece.length
-    if (bytes > MOST_BYTES)
-      throw new NetloomError('unavailable', `the API server answered more than ${MOST_BYTES} bytes`)
-    pieces.push(piece)
-  }
-  return Buffer.concat(pieces, bytes)
 }
 
 function parse(bytes: Buffer, operation: string): unknown {
