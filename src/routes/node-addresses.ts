@@ -1,6 +1,6 @@
 import { matchesGlob } from './glob.js'
 import { IPV6 } from '../base/family.js'
-import { type Ip, cidrContains } from '../base/ip.js'
+import { cidrContains, formatCidr, type Ip } from '../base/ip.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { IFA_F, RT_SCOPE } from '../codec/rtnl/constants.js'
 import { type Link } from '../codec/rtnl/link.js'
@@ -29,10 +29,10 @@ export interface Selected {
  */
 export function selectNodeAddresses(
   node: Node,
-  { interfaces, cidrs }: AddressSelection,
+  { interfaces = [], cidrs = [] }: AddressSelection,
   candidates: Candidates,
 ): Selected {
-  if (interfaces === undefined && cidrs === undefined) return { addresses: onePerFamily(node.internalIPs) }
+  if (interfaces.length === 0 && cidrs.length === 0) return { addresses: onePerFamily(node.internalIPs) }
   // As the kubelet tells them first: of several that are as good, it is the one that others know as well.
   const reported = new Set(node.internalIPs.map(({ address }) => address))
   const found = candidates.addresses
@@ -40,10 +40,10 @@ export function selectNodeAddresses(
     .map((address) => ({
       address,
       order: [
-        interfaces === undefined
+        interfaces.length === 0
           ? 0
           : interfaces.findIndex((pattern) => matchesGlob(pattern, candidates.links.get(address.index)?.name ?? '')),
-        cidrs === undefined ? 0 : cidrs.findIndex((cidr) => cidrContains(cidr, address.address)),
+        cidrs.length === 0 ? 0 : cidrs.findIndex((cidr) => cidrContains(cidr, address.address)),
         reported.has(address.address) ? 0 : 1,
       ] as const,
     }))
@@ -68,18 +68,10 @@ function isUsable(
 const onePerFamily = (ips: readonly Ip[]): Ip[] =>
   ips.filter(({ family }, i) => ips.findIndex((other) => other.family === family) === i)
 
-const selectionText = ({
-  interfaces,
-  cidrs,
-}: {
-  interfaces?: readonly string[] | undefined
-  cidrs?: AddressSelection['cidrs'] | undefined
-}): string =>
+const selectionText = ({ interfaces = [], cidrs = [] }: AddressSelection): string =>
   [
-    ...(interfaces === undefined ? [] : [`on a link called ${interfaces.join(' or ')}`]),
-    ...(cidrs === undefined
-      ? []
-      : [`within ${cidrs.map(({ address, prefix }) => `${address}/${prefix}`).join(' or ')}`]),
+    ...(interfaces.length === 0 ? [] : [`on a link called ${interfaces.join(' or ')}`]),
+    ...(cidrs.length === 0 ? [] : [`within ${cidrs.map(formatCidr).join(' or ')}`]),
   ].join(' and ')
 
 /** What is to be published for other nodes: the selection; undefined where they find the same in the InternalIPs. */

@@ -10,7 +10,7 @@ import { DEFAULT_VXLAN } from '../base/names.js'
 export const ROUTE_MODES = ['direct', 'vxlan', 'auto'] as const
 export type RouteMode = (typeof ROUTE_MODES)[number]
 
-/** Which addresses a node is reached by; its InternalIPs where nothing is given. Where both are, both must hold. */
+/** Which addresses a node is reached by; its InternalIPs where nothing, or an empty list, is given. Where both are, both must hold. */
 export interface AddressSelection {
   /** Patterns of names of links, as a shell has them (`eth*`); those of an earlier pattern are preferred. */
   readonly interfaces?: readonly string[]

@@ -129,10 +129,10 @@ export class Lab {
   }
 
   /** Waits until every agent has so many endpoints in its kernel. */
-  async endpoints(count: number): Promise<void> {
+  async endpoints(count: number, patienceMs = 10_000): Promise<void> {
     await Promise.all(
       this.nodes.map(async ({ agent, name }) => {
-        const status = await agent.waitFor(({ services }) => services.endpoints === count, 10_000)
+        const status = await agent.waitFor(({ services }) => services.endpoints === count, patienceMs)
         if (status.services.endpoints !== count)
           throw new Error(
             `${name} has ${status.services.endpoints} endpoints, not ${count}: ${status.problems.join('; ')}`,

@@ -88,6 +88,8 @@ export class Reflector {
   /** When the next list is due that looks for what was missed, by the monotonic clock. */
   #verifyAt = 0
   #failingSince: number | undefined
+  /** True where the last step failed because nobody answered. */
+  #unreached = false
   /** True where the last list was empty, and not believed for that alone. */
   #doubted = false
   #markListed = (): void => undefined
@@ -264,6 +266,7 @@ export class Reflector {
   #succeeded(): void {
     if (this.#backoff.failures === 0) return
     this.#failingSince = undefined
+    this.#unreached = false
     this.#backoff.reset()
     this.#report([])
   }
@@ -271,12 +274,15 @@ export class Reflector {
   /** Waits after a failed step, and says what is wrong where that does not right itself at once. */
   async #recover(step: Step, error: NetloomError, stop: AbortController): Promise<void> {
     const { log, resource, contact } = this.#options
+    const unreached = isUnreached(error)
+    // A server that is back is not to wait for as long as it was away: what it refuses is counted anew.
+    if (this.#unreached && !unreached) this.#backoff.reset()
+    this.#unreached = unreached
     const waitMs = this.#backoff.fail(error instanceof ApiError ? error.retryAfterMs : 0)
     const { failures } = this.#backoff
     this.#failingSince ??= Date.now()
     this.#step = afterFailure(step, this.#version, { error, failures })
     log.debug({ kind: resource.kind, step: step.do, failures, waitMs, err: error }, 'asking the API server failed')
-    const unreached = isUnreached(error)
     if (!unreached) contact.hear()
     if (isLasting({ error, failures })) {
       if (unreached) contact.lose(this.#failingSince, error.message)

@@ -43,6 +43,7 @@ const cidrs = (...texts: readonly string[]) => texts.map((text) => parseCidr(tex
 
 const SELECTIONS: Readonly<Record<string, readonly [selection: AddressSelection, addresses: readonly string[]]>> = {
   'the first InternalIP of each family, unless told otherwise': [{}, ['192.168.0.1', 'fd00:a::1']],
+  'empty lists select nothing else': [{ interfaces: [], cidrs: [] }, ['192.168.0.1', 'fd00:a::1']],
   'by the name of the link': [{ interfaces: ['eth1'] }, ['172.16.0.1', 'fd00:b::1']],
   'by a pattern': [{ interfaces: ['wg*'] }, ['10.66.0.1']],
   'by the first pattern that fits': [{ interfaces: ['none*', 'eth[1-9]', 'eth*'] }, ['172.16.0.1', 'fd00:b::1']],
