@@ -16,19 +16,12 @@ import { runTestFile, stopAll } from './test-file.mjs'
 
 const CORES = Math.max(2, availableParallelism())
 
-/** Scripts with the names of the files that need them. */
-const PREPARATIONS = {
-  e2e: [
-    { script: 'build-cnitool.mjs', files: /cnitool/ },
-    { script: 'image.mjs', files: /image/ },
-  ],
-}
-
 /**
  * `isolated`: each file runs in namespaces of its own; `jobs`: files at a time; `seconds`: the most that a file may
  * take. End-to-end tests run several agents and measure time, so they go one by one and may take longer.
- * `prepare`: scripts that get what some test files cannot get in namespaces without a network; where they cannot
- * either, the tests that need it skip and say why.
+ * `prepare`: scripts that get what tests of some files cannot get in namespaces without a network; where they cannot
+ * either, the tests that need it skip and say why. `command`: for a suite that `npm test` leaves out, since it takes
+ * longer or what it needs takes minutes to get: what runs it.
  */
 const SUITES = {
   unit: { isolated: false, jobs: CORES, seconds: 120 },
@@ -36,7 +29,22 @@ const SUITES = {
   bytes: { isolated: false, jobs: CORES, seconds: 120 },
   native: { isolated: false, jobs: 2, seconds: 120 },
   kernel: { isolated: true, jobs: 2, seconds: 120 },
-  e2e: { isolated: true, jobs: 1, seconds: 300, prepare: PREPARATIONS.e2e },
+  e2e: {
+    isolated: true,
+    jobs: 1,
+    seconds: 300,
+    prepare: [
+      { script: 'build-cnitool.mjs', files: /cnitool|chains/ },
+      { script: 'image.mjs', files: /image/ },
+    ],
+  },
+  cluster: {
+    isolated: true,
+    jobs: 1,
+    seconds: 600,
+    prepare: [{ script: 'build-control-plane.mjs', files: /./ }],
+    command: 'npm run test:cluster',
+  },
 }
 
 /** The first mention of a suite chooses it; a second one (`npm test -- kernel`) is a word as any other. */
@@ -120,10 +128,13 @@ async function runSuite(root, suite, files, together) {
   return total
 }
 
+/** What it has to say while it works may be read; why it cannot is told by the tests that skip. */
 const runScript = (name) =>
   new Promise((resolve) => {
     const path = fileURLToPath(new URL(name, import.meta.url))
-    spawn(process.execPath, [path], { stdio: 'ignore' }).on('error', resolve).on('exit', resolve)
+    spawn(process.execPath, [path], { stdio: ['ignore', 'inherit', 'ignore'] })
+      .on('error', resolve)
+      .on('exit', resolve)
   })
 
 /** On a terminal, one line that is written over; elsewhere nothing. */
@@ -160,6 +171,14 @@ export async function runSuites(root, suites, words, together = false) {
   return total
 }
 
+/** After everything that `npm test` runs, what else there is. */
+function others(suites) {
+  const rows = Object.entries(SUITES)
+  if (!rows.every(([name, { command }]) => suites.includes(name) || command !== undefined)) return
+  for (const [name, { command }] of rows)
+    if (!suites.includes(name)) console.log(`not among these: test/${name} (${command})`)
+}
+
 function summarize(total, words) {
   if (total.skips.length > 0) console.log('\nskipped:')
   for (const { file, name, reason } of total.skips)
@@ -180,7 +199,9 @@ async function main(args) {
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.once(signal, () => void stopAll().then(() => process.exit(128 + constants.signals[signal])))
-  process.exitCode = summarize(await runSuites(process.cwd(), suites, words, together), words)
+  const total = await runSuites(process.cwd(), suites, words, together)
+  if (words.length === 0) others(suites)
+  process.exitCode = summarize(total, words)
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.slice(2))

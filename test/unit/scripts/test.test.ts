@@ -67,6 +67,13 @@ const RUNS: { name: string; args: string[]; last: string; code: number; says?: R
     says: /^FAIL test\/unit\/fail\.test\.ts > two\n/,
   },
   {
+    name: 'after all that npm test runs, the suites that it leaves out are named',
+    args: ['unit', 'golden', 'bytes', 'native', 'kernel', 'e2e'],
+    last: '7 passed, 1 failed, 1 skipped',
+    code: 1,
+    says: /\nnot among these: test\/cluster \(npm run test:cluster\)\n/,
+  },
+  {
     name: 'a word in no path is an error',
     args: ['unit', 'bytes', 'wrong'],
     last: '0 passed, 0 failed, 0 skipped',
