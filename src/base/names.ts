@@ -145,3 +145,6 @@ export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
  * ports of NodePorts (30000) and those that the kernel gives away by itself (32768).
  */
 export const DEFAULT_HEALTH_PORT = 10_247
+
+/** Leases that claim subnets: this prefix and the subnet (src/subnets/claim.ts). */
+export const CLAIM_PREFIX = 'netloom-'
