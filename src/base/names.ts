@@ -151,3 +151,6 @@ export const HOST_SYSCTLS = '/host/proc/sys'
  * ports of NodePorts (30000) and those that the kernel gives away by itself (32768).
  */
 export const DEFAULT_HEALTH_PORT = 10_247
+
+/** Leases that claim subnets: this prefix and the subnet (src/subnets/claim.ts). */
+export const CLAIM_PREFIX = 'netloom-'
