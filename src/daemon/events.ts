@@ -56,7 +56,7 @@ export class Events {
 
   /** Returns at once and never throws. */
   report(report: EventReport): void {
-    if (this.#closing.signal.aborted) return
+    if (this.#closed) return
     const { log, now = Date.now } = this.#options
     const { write, dropped } = this.#tally.take(report, now())
     const { regarding, reason } = report
@@ -75,8 +75,12 @@ export class Events {
     await this.#last
   }
 
+  get #closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
   async #write(series: Series): Promise<void> {
-    if (this.#closing.signal.aborted) return
+    if (this.#closed) return
     const { log } = this.#options
     try {
       await this.#tell(series)
@@ -85,8 +89,8 @@ export class Events {
     } catch (thrown) {
       const error = asNetloomError(thrown)
       const { regarding, reason } = series.report
-      const level = error.code === this.#failing || this.#closing.signal.aborted ? 'debug' : 'warn'
-      log[level]({ regarding, reason, err: error }, 'an Event cannot be written')
+      const isNews = error.code !== this.#failing && !this.#closed
+      log[isNews ? 'warn' : 'debug']({ regarding, reason, err: error }, 'an Event cannot be written')
       this.#failing = error.code
     }
   }

@@ -88,7 +88,9 @@ export class NodeReport {
   #schedule(ms: number): void {
     clearTimeout(this.#timer)
     if (this.#closing.signal.aborted) return
-    this.#timer = setTimeout(() => (this.#running = this.#run()), ms)
+    this.#timer = setTimeout(() => {
+      this.#running = this.#run()
+    }, ms)
   }
 
   async #run(): Promise<void> {
