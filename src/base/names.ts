@@ -117,6 +117,29 @@ export const SUBNET_ANNOTATION = `${API_PREFIX}/subnet`
 /** Annotation of a Node: the addresses that other nodes reach it by, separated by commas, where InternalIPs are not. */
 export const NODE_ADDRESSES_ANNOTATION = `${API_PREFIX}/node-addresses`
 
+/**
+ * Taint that an administrator lets nodes come with (`kubelet --register-with-taints`), so that no pod is put on a node
+ * before it has a network; whatever its value and its effect, the agent takes it away when it is ready.
+ */
+export const NOT_READY_TAINT = `${API_PREFIX}/agent-not-ready`
+
+/** Why a Node's condition NetworkUnavailable is as the agent sets it. */
+export const READY_REASON = 'NetloomReady'
+
+/** Who reports Events (`reportingController`); which one of the agents is their `reportingInstance`. */
+export const EVENT_CONTROLLER = `${API_PREFIX}/agent`
+
+/** Reasons of Events, for people to search and for alerts to match: none changes its meaning. */
+export const EVENT_REASONS = [
+  'AddressPoolExhausted',
+  'SubnetRefused',
+  'SubnetClaimFailed',
+  'PortConflict',
+  'PolicyNotCompilable',
+  'ObjectNotUnderstood',
+] as const
+export type EventReason = (typeof EVENT_REASONS)[number]
+
 /** Variables of the environment that are ours begin with this: `NETLOOM_ROUTE_MODE` is the setting `route-mode`. */
 export const VARIABLE_PREFIX = 'NETLOOM_'
 
