@@ -19,7 +19,7 @@ const CORES = Math.max(2, availableParallelism())
 /** Scripts with the names of the files that need them. */
 const PREPARATIONS = {
   e2e: [
-    { script: 'build-cnitool.mjs', files: /cnitool/ },
+    { script: 'build-cnitool.mjs', files: /cnitool|chains/ },
     { script: 'image.mjs', files: /image/ },
   ],
   cluster: [{ script: 'build-control-plane.mjs', files: /./ }],
