@@ -96,13 +96,16 @@ const filesOf = (stateDir: string, socket: string): string[] =>
     return there !== undefined && (path === socket ? there.isSocket() : there.isFile())
   })
 
+/** Somebody uses it, it is gone, or it is a mount: in a container, over a root that is read-only. */
+const KEPT = new Set(['ENOTEMPTY', 'ENOENT', 'EBUSY', 'EROFS'])
+
 /** Folders that were made for our files go with them, unless somebody uses them for more. */
 function removeEmpty(folder: string): void {
   try {
     rmdirSync(folder)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOTEMPTY' && code !== 'ENOENT' && code !== 'EBUSY') throw asNetloomError(error, `remove ${folder}`)
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (!KEPT.has(code)) throw asNetloomError(error, `remove ${folder}`)
   }
 }
 
