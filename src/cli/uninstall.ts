@@ -11,8 +11,7 @@ import {
   DEFAULT_STATE_DIR,
   IFB_PREFIX,
   ROUTE_PROTOCOL,
-  VETH_PREFIX,
-} from '../base/names.js'
+  VETH_PREFIX, NODE_MEMORY } from '../base/names.js'
 import { ANTISPOOF_TABLES } from '../antispoof/layout.js'
 import { HOSTPORTS } from '../hostports/layout.js'
 import { ISOLATION } from '../isolation/layout.js'
@@ -91,7 +90,7 @@ const removalText = (files: readonly string[]): string => files.map((file) => `r
 
 /** Our files that are there; whatever else stands beside them is not ours. */
 const filesOf = (stateDir: string, socket: string): string[] =>
-  [...journalFiles(join(stateDir, LEASES)), join(stateDir, LOCK), socket].filter((path) => {
+  [...journalFiles(join(stateDir, LEASES)), join(stateDir, LOCK), join(stateDir, NODE_MEMORY), socket].filter((path) => {
     const there = lstatSync(path, { throwIfNoEntry: false })
     return there !== undefined && (path === socket ? there.isSocket() : there.isFile())
   })
