@@ -69,6 +69,7 @@ export class NodeNetwork implements Ground {
   #mtu: number
   #subnets: readonly Cidr[] = []
   #problems: readonly string[] = []
+  #hostNetworks: readonly Cidr[] = []
   /** Why the subnets that the Node has are not used. */
   #refusal: string | undefined
   /** False where bridge, addresses or links may be others than the last run left or found them. */
@@ -135,6 +136,11 @@ export class NodeNetwork implements Ground {
 
   problems(): readonly string[] {
     return [...this.#problems, ...(this.#refusal === undefined ? [] : [this.#refusal]), ...this.#location.problems, ...this.peers.problems()]
+  }
+
+  /** Networks that the node itself is connected to. */
+  get hostNetworks(): readonly Cidr[] {
+    return this.#hostNetworks
   }
 
   /** Why the node does not work with the subnets that it is given; undefined where it does. */
@@ -263,11 +269,13 @@ export class NodeNetwork implements Ground {
     const { remembered, leases, log } = this.#options
     const current = this.#subnets.length > 0 ? this.#subnets : (remembered?.()?.podCIDRs ?? [])
     const pods = [...leases()].flatMap((lease) => lease.addresses.map(({ address }) => address))
+    const connected = hostNetworks(addresses, links)
+    this.#hostNetworks = connected.map(({ cidr }) => cidr)
     const verdict = judgeSubnets({
       current,
       inUse: current.filter((subnet) => pods.some((address) => cidrContains(subnet, address))),
       desired: self.podCIDRs,
-      hostNetworks: hostNetworks(addresses, links),
+      hostNetworks: connected,
     })
     const refusal = verdict.verdict === 'refuse' ? verdict.message : undefined
     if (refusal !== undefined && refusal !== this.#refusal) log.error({ node: self.name }, refusal)

@@ -12,7 +12,10 @@ import { readNodeName } from './name.js'
 export interface SubnetClaim extends Identity {
   readonly kind: 'SubnetClaim'
   readonly subnet: Cidr
-  /** Name of the Node that holds it (spec.holderIdentity); undefined while nobody does. */
+  /**
+   * Name of the Node that holds it (spec.holderIdentity); undefined while nobody does, and until it has been acquired
+   * (spec.acquireTime): before, its maker may find that it overlaps another one, and withdraw it.
+   */
   readonly node: string | undefined
 }
 
@@ -24,11 +27,13 @@ export function readSubnetClaim(object: Cursor): SubnetClaim | undefined {
   const metadata = object.field('metadata')
   const subnet = metadata.field('annotations').field(SUBNET_ANNOTATION)
   if (metadata.field('labels').field(MANAGED_BY_LABEL).value !== API_MANAGER || subnet.absent) return undefined
-  const holder = object.field('spec').field('holderIdentity')
+  const spec = object.field('spec')
+  const holder = spec.field('holderIdentity')
+  const unheld = holder.value === '' || spec.field('acquireTime').absent
   return {
     kind: 'SubnetClaim',
     ...readNamespaced(object),
     subnet: readPodCidr(subnet),
-    node: holder.value === '' ? undefined : holder.optional(readNodeName),
+    node: unheld ? undefined : holder.optional(readNodeName),
   }
 }

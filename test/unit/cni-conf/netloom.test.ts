@@ -23,7 +23,7 @@ const USED: Readonly<Record<'ClusterRole' | 'Role', Readonly<Record<string, read
     namespaces: READ,
     pods: READ,
     services: READ,
-    events: ['create', 'patch'],
+    'events.events.k8s.io': ['create', 'patch'],
     'endpointslices.discovery.k8s.io': READ,
     'networkpolicies.networking.k8s.io': READ,
   },

@@ -9,7 +9,7 @@ const claim = (subnet: unknown, holderIdentity: unknown = 'n1', labels: object =
   readSubnetClaim(
     new Cursor({
       metadata: { name: 'x', namespace: 'kube-system', labels, annotations: { 'netloom.dev/subnet': subnet } },
-      spec: { holderIdentity },
+      spec: { holderIdentity, acquireTime: '2026-01-01T00:00:00.000000Z' },
     }),
   )
 
@@ -19,6 +19,11 @@ t.test('a claim says which subnet and whose', async (t) => {
   t.equal(parsed && formatCidr(parsed.subnet), 'fd00:1::/64')
   t.match(claim('10.0.0.0/24', ''), { node: undefined }, 'nobody holds it')
   t.match(claim('10.0.0.0/24', null), { node: undefined })
+})
+
+t.test('a claim that is not acquired is nobody’s yet: it may overlap one that was made before', async (t) => {
+  const metadata = { name: 'x', labels: OURS, annotations: { 'netloom.dev/subnet': '10.0.0.0/24' } }
+  t.match(readSubnetClaim(new Cursor({ metadata, spec: { holderIdentity: 'n1' } })), { node: undefined })
 })
 
 t.test('Leases for something else are no claims', async (t) => {
