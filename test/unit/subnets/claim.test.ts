@@ -6,16 +6,14 @@ import { Cursor } from '../../../src/model/cursor.js'
 import { readDnsSubdomain } from '../../../src/model/name.js'
 import { claimName, newLease, readClaim, renewal, takeover } from '../../../src/subnets/claim.js'
 
-const SUBNET = fc
-  .constantFrom(...FAMILIES)
-  .chain((family) =>
-    fc
-      .record({
-        address: fc.bigInt(0n, 2n ** BigInt(family.bits) - 1n),
-        prefix: fc.integer({ min: 1, max: family.bits }),
-      })
-      .map(({ address, prefix }) => networkOf(family, bigIntToIp(family, address), prefix)),
-  )
+const SUBNET = fc.constantFrom(...FAMILIES).chain((family) =>
+  fc
+    .record({
+      address: fc.bigInt(0n, 2n ** BigInt(family.bits) - 1n),
+      prefix: fc.integer({ min: 1, max: family.bits }),
+    })
+    .map(({ address, prefix }) => networkOf(family, bigIntToIp(family, address), prefix)),
+)
 const NODE = { name: 'node-1', uid: 'u1' }
 const TERM = { now: Date.UTC(2026, 0, 2, 3, 4, 5, 678), seconds: 1800 }
 

@@ -13,7 +13,15 @@ const hosts = (text: string) =>
 
 const HOST = '192.168.1.0/24@eth0 0.0.0.0/0@ppp0'
 
-for (const { name, current = '', inUse = '', desired = '', host = HOST, refused } of [
+interface Case {
+  readonly name: string
+  readonly current?: string
+  readonly inUse?: string
+  readonly desired: string
+  readonly refused?: string
+}
+
+const CASES: readonly Case[] = [
   { name: 'a first subnet is accepted', desired: '10.0.1.0/24 fd00:1::/64' },
   { name: 'a changed one is while no pod uses it', current: '10.0.1.0/24', desired: '10.0.2.0/24' },
   { name: 'a second family is', current: '10.0.1.0/24', inUse: '10.0.1.0/24', desired: '10.0.1.0/24 fd00:1::/64' },
@@ -42,10 +50,12 @@ for (const { name, current = '', inUse = '', desired = '', host = HOST, refused 
       "the node's pod subnet 192.168.0.0/20 overlaps 192.168.1.0/24, a network that its own eth0 is connected to: " +
       'choose other networks for pods. Until that is put right no pod gets a network.',
   },
-] as readonly Record<'name' | 'current' | 'inUse' | 'desired' | 'host' | 'refused', string | undefined>[])
-  t.test(String(name), async (t) => {
+]
+
+for (const { name, current = '', inUse = '', desired, refused } of CASES)
+  t.test(name, async (t) => {
     const desiredCidrs = cidrs(desired)
-    const question = { current: cidrs(current), inUse: cidrs(inUse), desired: desiredCidrs, hostNetworks: hosts(host) }
+    const question = { current: cidrs(current), inUse: cidrs(inUse), desired: desiredCidrs, hostNetworks: hosts(HOST) }
     t.same(
       judgeSubnets(question),
       refused === undefined ? { verdict: 'accept', subnets: desiredCidrs } : { verdict: 'refuse', message: refused },

@@ -26,9 +26,9 @@ t.test('refuses what cannot be, by the name of the setting', async (t) => {
     code: 'invalid',
     field: 'node-prefix-length-ipv4',
   })
-  t.throws(() => read(['10.0.0.0/16'], 31), { field: 'node-prefix-length-ipv4' })
-  t.throws(() => read(['10.0.0.0/16'], NaN), { field: 'node-prefix-length-ipv4' })
-  t.throws(() => read(['fd00::/48'], 24, 127), { field: 'node-prefix-length-ipv6' })
+  t.throws(() => read(['10.0.0.0/16'], 31), { code: 'invalid', field: 'node-prefix-length-ipv4' })
+  t.throws(() => read(['10.0.0.0/16'], NaN), { code: 'invalid', field: 'node-prefix-length-ipv4' })
+  t.throws(() => read(['fd00::/48'], 24, 127), { code: 'invalid', field: 'node-prefix-length-ipv6' })
   t.throws(() => read(['10.0.0.0/16', '10.0.128.0/17']), {
     message: 'cluster-networks: 10.0.128.0/17 and 10.0.0.0/16 overlap',
     field: 'cluster-networks',
