@@ -120,7 +120,8 @@ export class Agent {
       log,
       masqueradeExceptions,
       routing,
-      remembered: () => this.#memory.node,
+      former: this.#memory.node?.podCIDRs ?? [],
+      standIn: () => (this.#informed ? undefined : this.#memory.node),
       onSubnets: (subnets, self) => {
         this.#pool.subnets = subnets
         if (subnets.length > 0) this.#memory.keep(subnets, self)
@@ -223,7 +224,9 @@ export class Agent {
     const network = this.#network
     if (network.bridge === undefined)
       return network.problems()[0] ?? network.reconciler.error?.message ?? "the node's bridge does not stand yet"
-    if (this.#services.stand || !this.#informed) return undefined
+    if (!this.#informed) return undefined
+    if (this.#cluster?.incomplete !== undefined) return this.#cluster.incomplete
+    if (this.#services.stand) return undefined
     return this.#services.reconciler.error?.message ?? 'the Services are not in the kernel yet'
   }
 

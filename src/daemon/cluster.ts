@@ -1,4 +1,4 @@
-import { type Cidr } from '../base/ip.js'
+import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
 import { type EventReason } from '../base/names.js'
 import { type ApiClient } from '../kube/api/client.js'
@@ -55,6 +55,10 @@ export class Cluster {
   readonly #events: Events
   readonly #claims: SubnetClaims | undefined
   readonly #log: Logger
+  /** Subnets that were claimed and that the source has not told of yet. */
+  #awaited: readonly Cidr[] | undefined
+  /** The node has had all of its subnets once: what changes later is judged by itself. */
+  #complete = false
   #told: ReadonlySet<string> = new Set()
   #timer: NodeJS.Timeout | undefined
 
@@ -78,9 +82,21 @@ export class Cluster {
 
   /** Begins to claim, and to tell. The subnets arrive as all else does: by the source. */
   start(): void {
-    this.#claims?.start().catch((error: unknown) => this.#log.debug({ err: error }, 'no subnets were claimed'))
+    this.#claims?.start().then(
+      (subnets) => (this.#awaited = subnets),
+      (error: unknown) => this.#log.debug({ err: error }, 'no subnets were claimed'),
+    )
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
     this.#timer.unref()
+  }
+
+  /** Why a pod would get fewer addresses than it is to have: what is claimed comes one family after the other. */
+  get incomplete(): string | undefined {
+    if (this.#claims === undefined || this.#complete) return undefined
+    const subnets = new Set(this.#view.subnets().map(formatCidr))
+    const missing = this.#awaited?.filter((subnet) => !subnets.has(formatCidr(subnet)))
+    this.#complete = missing?.length === 0
+    return this.#complete ? undefined : 'the node has not claimed its subnets yet'
   }
 
   /** Pods can be attached now. */

@@ -36,8 +36,10 @@ export interface NodeNetworkOptions {
   /** Destinations outside of the pod networks that pods reach with their own addresses. */
   readonly masqueradeExceptions: readonly Cidr[]
   readonly routing: Routing
-  /** The node as the last run of the agent knew it, for as long as nobody says how it is. */
-  readonly remembered?: () => Node | undefined
+  /** Subnets that the agent before this one worked with. */
+  readonly former?: readonly Cidr[]
+  /** The node as that agent knew it, for as long as nobody says how it is. */
+  readonly standIn?: () => Node | undefined
   readonly log: Logger
   /** Told the pod networks of this node whenever they may have changed. */
   readonly onSubnets: (subnets: readonly Cidr[], self: Node) => void
@@ -223,9 +225,9 @@ export class NodeNetwork implements Ground {
   }
 
   async #run(): Promise<void> {
-    const { node, store, remembered, onSubnets } = this.#options
+    const { node, store, standIn, onSubnets } = this.#options
     const known = store.get('Node', node)
-    const self = known ?? remembered?.()
+    const self = known ?? standIn?.()
     const run = ++this.#runs
     if (self === undefined || self.podCIDRs.length === 0) {
       // What stands is left standing: an answer that is missing says nothing about the pods that run.
@@ -266,8 +268,8 @@ export class NodeNetwork implements Ground {
 
   /** The subnets to work with: those that the Node has, unless something speaks against them. */
   #judge(self: Node, addresses: readonly Address[], links: ReadonlyMap<number, Link>): readonly Cidr[] {
-    const { remembered, leases, log } = this.#options
-    const current = this.#subnets.length > 0 ? this.#subnets : (remembered?.()?.podCIDRs ?? [])
+    const { former = [], leases, log } = this.#options
+    const current = this.#subnets.length > 0 ? this.#subnets : former
     const pods = [...leases()].flatMap((lease) => lease.addresses.map(({ address }) => address))
     const connected = hostNetworks(addresses, links)
     this.#hostNetworks = connected.map(({ cidr }) => cidr)

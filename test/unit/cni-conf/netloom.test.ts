@@ -27,7 +27,7 @@ const USED: Readonly<Record<'ClusterRole' | 'Role', Readonly<Record<string, read
     'endpointslices.discovery.k8s.io': READ,
     'networkpolicies.networking.k8s.io': READ,
   },
-  Role: { 'leases.coordination.k8s.io': [...READ, 'create', 'update', 'delete'] },
+  Role: { 'leases.coordination.k8s.io': [...READ, 'create', 'patch', 'delete'] },
 }
 
 /** Rules as verbs of each resource. */
