@@ -157,7 +157,8 @@ export class Peers {
   /** A table was changed by somebody else; undefined where it may be any. */
   tableDrifted(table: Table | undefined): void {
     if (!this.#guard.drifted(table)) return
-    if (table !== undefined) this.#options.log.warn({ table }, 'the table that guards tunnels was changed by another program')
+    if (table !== undefined)
+      this.#options.log.warn({ table }, 'the table that guards tunnels was changed by another program')
     if (this.#standpoint !== undefined) this.reconciler.trigger()
   }
 
