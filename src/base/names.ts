@@ -63,6 +63,9 @@ export const ANTISPOOF_TABLE = 'netloom-antispoof'
 /** Who may open connections to which containers (`ingressPolicy`), in `inet`. */
 export const ISOLATION_TABLE = 'netloom-isolation'
 
+/** Who may send to the node's tunnels, and what may come out of them, in `inet`. */
+export const TUNNELS_TABLE = 'netloom-tunnels'
+
 /** Ports of the node that lead to containers (`portMappings`), in `inet`. */
 export const HOSTPORTS_TABLE = 'netloom-hostports'
 
@@ -79,6 +82,8 @@ export const HOSTPORTS_TABLE = 'netloom-hostports'
  * - guardFrames, in `bridge` (<linux/netfilter_bridge.h>, NF_BR_PRI_*): before what rewrites frames (-300), so that they
  *   are judged as they were sent, and before br_netfilter (0), which shows them to the rules for packets.
  * - guardPackets: as early as a packet is whole: behind reassembly (-400), before connection tracking (-200).
+ * - guardTunnels: before all filters. At the hooks that it is for, all translation of destinations is done: what a
+ *   Service or a port of the node leads to a tunnel is judged as what it is then.
  * - guardArp: the only standard place of the family `arp`.
  */
 export const PRIORITY = {
@@ -90,6 +95,7 @@ export const PRIORITY = {
   isolate: 0,
   guardFrames: -301,
   guardPackets: -300,
+  guardTunnels: -300,
   guardArp: 0,
 } as const
 

@@ -27,6 +27,7 @@ import { planText } from '../ops/text.js'
 import { servicesTable } from '../proxy/layout.js'
 import { observedWays, planWays, waysOf } from '../routes/plan.js'
 import { planLeftovers } from '../routes/tunnel.js'
+import { TUNNEL_GUARD } from '../tunnelguard/layout.js'
 import { type Command, EXIT, type ExitCode, type OptionValues, textOption } from './command.js'
 
 const HELP = `Usage: netloom uninstall [OPTION]...
@@ -129,7 +130,7 @@ export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]>
   const links = [...(await observeLinks(route)).values()]
   // Routes to this node's own containers go with the links they lead by.
   const routes = await Promise.all(FAMILIES.map((family) => observeRoutes(route, family, { protocol: ROUTE_PROTOCOL })))
-  const tables = [MASQUERADE, HOSTPORTS, ...ANTISPOOF_TABLES, ISOLATION, ...FAMILIES.map(servicesTable)]
+  const tables = [MASQUERADE, HOSTPORTS, ...ANTISPOOF_TABLES, ISOLATION, ...FAMILIES.map(servicesTable), TUNNEL_GUARD]
   const present = await observeTables(netfilter)
   return [
     ...planWays(waysOf([]), observedWays({ ...NOTHING_ELSE, routes: routes.flat() })),

@@ -206,8 +206,9 @@ export class NodeNetwork implements Ground {
     return store.get('Node', node)?.internalIPs.some((own) => own.address === address) ?? false
   }
 
-  /** The masquerade table was changed by somebody else; undefined where it may be any table. */
+  /** A table was changed by somebody else; undefined where it may be any. */
   drifted(table: Table | undefined): void {
+    this.peers.tableDrifted(table)
     if (!this.#masquerade.drifted(table)) return
     this.#options.log.warn({ table: MASQUERADE }, 'the masquerade table was changed by another program')
     this.reconciler.trigger()

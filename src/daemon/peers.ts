@@ -3,6 +3,7 @@ import { FAMILIES } from '../base/family.js'
 import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
 import { ROUTE_PROTOCOL, TUNNELS } from '../base/names.js'
+import { type Table } from '../codec/nft/table.js'
 import { type Link } from '../codec/rtnl/link.js'
 import { type NetworkEvent } from '../kernel/monitor.js'
 import {
@@ -25,6 +26,7 @@ import { type AgentStatus } from './client.js'
 import { type Kernel } from './kernel.js'
 import { LinkWatch } from './link-watch.js'
 import { Reconciler } from './reconciler.js'
+import { TunnelGuard } from './tunnelguard.js'
 
 export interface PeersOptions {
   readonly kernel: Kernel
@@ -49,7 +51,7 @@ const READ_MS = 60_000
 const TUNNEL_NAMES = FAMILIES.map(({ name }) => TUNNELS[name])
 
 /**
- * Keeps what leads to the other nodes' pods: tunnel devices, routes, neighbours, forwarding entries. What a Node object
+ * Keeps what leads to the other nodes' pods: tunnel devices and their guard, routes, neighbours, forwarding entries. What a Node object
  * changes is written without a look at the rest; all is read at the start, where somebody else has been at it, and once
  * in a while.
  */
@@ -57,6 +59,7 @@ export class Peers {
   readonly reconciler: Reconciler
   readonly #options: PeersOptions
   readonly #catalog: PeerCatalog
+  readonly #guard: TunnelGuard
   readonly #links: LinkWatch
   #standpoint: Standpoint | undefined
   /** Nodes whose routes may be others than those in the kernel. */
@@ -78,9 +81,10 @@ export class Peers {
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: PeersOptions) {
-    const { kernel, log, node } = options
+    const { kernel, log, node, routing } = options
     this.#options = options
     this.#catalog = new PeerCatalog(node)
+    this.#guard = new TunnelGuard(kernel, routing.vxlan.port)
     this.reconciler = new Reconciler({ name: 'routes', log, gatherMs: GATHER_MS, run: () => this.#run() })
     this.#links = new LinkWatch({ kernel, log, onChange: () => this.drifted() })
   }
@@ -107,7 +111,8 @@ export class Peers {
       if (key === this.#options.node && (after === undefined || after.podCIDRs.length === 0)) continue
       for (const name of this.#catalog.set(key, after)) this.#pending.add(name)
     }
-    if (this.#pending.size > 0 && this.#standpoint !== undefined) this.reconciler.trigger()
+    // Of this node only where it is reached may be other: that is for the guard of its tunnels.
+    if (nodes.length > 0 && this.#standpoint !== undefined) this.reconciler.trigger()
     return nodes.length > 0
   }
 
@@ -149,6 +154,14 @@ export class Peers {
     if (this.#standpoint !== undefined) this.reconciler.trigger()
   }
 
+  /** A table was changed by somebody else; undefined where it may be any. */
+  tableDrifted(table: Table | undefined): void {
+    if (!this.#guard.drifted(table)) return
+    if (table !== undefined)
+      this.#options.log.warn({ table }, 'the table that guards tunnels was changed by another program')
+    if (this.#standpoint !== undefined) this.reconciler.trigger()
+  }
+
   #isDrift(event: NetworkEvent): boolean {
     switch (event.kind) {
       case 'address': {
@@ -170,14 +183,15 @@ export class Peers {
     this.#pending = new Set()
     // Until all is applied nobody knows what the kernel holds; a failure leaves it to be read again.
     this.#known = false
-    if (known) await this.#write(pending)
+    if (known) await this.#write(pending, standpoint)
     else await this.#read(standpoint)
     // What others changed meanwhile may have been read already, or not.
     this.#known = drifts === this.#drifts
   }
 
   /** Some nodes are others than they were. */
-  async #write(names: ReadonlySet<string>): Promise<void> {
+  async #write(names: ReadonlySet<string>, standpoint: Standpoint): Promise<void> {
+    await this.#reconcileGuard(this.#tunnelsFrom(standpoint))
     const have = waysOf([...names].flatMap((name) => this.#written.get(name) ?? []))
     const want = waysOf([...names].flatMap((name) => this.#catalog.routesTo(name)))
     for (const name of names) this.#written.set(name, this.#catalog.routesTo(name))
@@ -187,7 +201,7 @@ export class Peers {
 
   /** Whatever may be there. Without a device all that needs none is done all the same. */
   async #read(standpoint: Standpoint): Promise<void> {
-    const tunnels = desiredTunnels({ ...this.#options, ...standpoint })
+    const tunnels = this.#tunnelsFrom(standpoint)
     const failure = await this.#makeTunnels(tunnels).then(() => undefined, asError)
     const links = await this.#observeTunnels()
     this.#links.expect(links)
@@ -210,7 +224,17 @@ export class Peers {
     if (failure !== undefined) throw failure
   }
 
+  #tunnelsFrom(standpoint: Standpoint): TunnelDesired[] {
+    return desiredTunnels({ ...this.#options, ...standpoint })
+  }
+
+  async #reconcileGuard(tunnels: readonly TunnelDesired[]): Promise<void> {
+    await this.#guard.reconcile(tunnels.length === 0 ? undefined : this.#catalog.parties())
+  }
+
+  /** None is ever there without its guard, which knows a node before anything leads to it. */
   async #makeTunnels(tunnels: readonly TunnelDesired[]): Promise<void> {
+    if (tunnels.length > 0) await this.#reconcileGuard(tunnels)
     const links = await this.#observeTunnels()
     const addresses = tunnels.length === 0 ? [] : await observeAddresses(this.#options.kernel.route)
     await this.#apply([
@@ -226,6 +250,7 @@ export class Peers {
         }),
       ),
     ])
+    if (tunnels.length === 0) await this.#reconcileGuard(tunnels)
   }
 
   /** Our devices by name, all that there may be. */

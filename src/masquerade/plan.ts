@@ -1,8 +1,9 @@
-import { diff, keyBy } from '../base/diff.js'
+import { keyBy } from '../base/diff.js'
 import { FAMILIES, type Family } from '../base/family.js'
 import { type Cidr } from '../base/ip.js'
 import { MASQUERADE_TABLE, PRIORITY, TUNNELS } from '../base/names.js'
 import { type Element } from '../codec/nft/element.js'
+import { intervalKey, intervalsOf } from '../codec/nft/intervals.js'
 import { type SetSpec } from '../codec/nft/set.js'
 import {
   destinationAddress,
@@ -13,9 +14,9 @@ import {
 } from '../codec/nft/statement.js'
 import { type Table } from '../codec/nft/table.js'
 import { TYPE } from '../codec/nft/types.js'
+import { type HeldElements, heldElements, planElements as planSets } from '../ops/elements.js'
 import { type NftOp } from '../ops/op.js'
 import { type ActualRuleset, planStructure, type Ruleset } from '../ops/ruleset.js'
-import { intervalKey, intervalsOf } from './intervals.js'
 
 /**
  * Masquerade of what leaves the pod networks: pods' addresses mean nothing outside. One inet table for both families.
@@ -79,10 +80,8 @@ export const MASQUERADE_RULESET: Ruleset = {
   ],
 }
 
-/** What each set is to hold, by the set's name and the interval. */
-export type MasqueradeElements = ReadonlyMap<string, ReadonlyMap<string, Element>>
-
-const SETS = MASQUERADE_SETS.flatMap(({ sources, exceptions }) => [sources, exceptions])
+/** What each set is to hold. */
+export type MasqueradeElements = HeldElements
 
 export const masqueradeElements = (desired: MasqueradeDesired): MasqueradeElements =>
   new Map(
@@ -95,29 +94,9 @@ export const masqueradeElements = (desired: MasqueradeDesired): MasqueradeElemen
 /** One transaction that makes the table as wanted; nothing where it is so. */
 export function planMasquerade(elements: MasqueradeElements, actual: MasqueradeActual | undefined): NftOp[] {
   const { rebuild, before, after } = planStructure(MASQUERADE_RULESET, actual?.structure)
-  const present = (rebuild ? undefined : actual?.elements) ?? new Map<string, readonly Element[]>()
-  const held = new Map([...present].map(([name, found]) => [name, keyBy(found, intervalKey)] as const))
-  return [...before, ...planElements(elements, held), ...after]
+  return [...before, ...planElements(elements, heldElements(rebuild ? undefined : actual?.elements)), ...after]
 }
 
 /** What a table lacks that holds other elements, and is right otherwise: nobody has to look at it for that. */
 export const planElements = (elements: MasqueradeElements, held: MasqueradeElements): NftOp[] =>
-  SETS.flatMap((spec) => planSet(spec, elements.get(spec.name), held.get(spec.name)))
-
-const NONE: ReadonlyMap<string, Element> = new Map()
-
-function planSet(spec: SetSpec, desired = NONE, actual = NONE): NftOp[] {
-  const { added, removed } = diff(desired, actual, () => true)
-  const ops = (kind: 'elements.add' | 'elements.delete', elements: Element[]): NftOp[] =>
-    elements.length === 0 ? [] : [{ kind, table: MASQUERADE, set: spec, elements }]
-  return [
-    ...ops(
-      'elements.delete',
-      removed.map(([, element]) => element),
-    ),
-    ...ops(
-      'elements.add',
-      added.map(([, element]) => element),
-    ),
-  ]
-}
+  planSets(MASQUERADE_RULESET, elements, held)

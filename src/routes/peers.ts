@@ -1,4 +1,4 @@
-import { type Cidr, familyOf, formatCidr } from '../base/ip.js'
+import { type Cidr, type Ip, familyOf, formatCidr } from '../base/ip.js'
 import { type Node } from '../model/node.js'
 import { Claims } from './claims.js'
 import { type PeerRoute, routeTo, type Vantage, WITHOUT } from './ways.js'
@@ -69,6 +69,28 @@ export class PeerCatalog {
     for (const { hosts } of this.#peers.values()) yield* hosts
   }
 
+  /**
+   * Who has to do with tunnels that end here: the addresses of all nodes by either way that others may know them, since
+   * one that has just chosen another is known by the former for a while; and the networks of the other nodes' pods. An
+   * address of this node is never another's.
+   */
+  parties(): { readonly own: Ip[]; readonly peers: Ip[]; readonly pods: Cidr[] } {
+    const self = this.#nodes.get(this.#self)
+    const own = [
+      ...this.#vantage.underlays.map(({ family, address }): Ip => ({ family, address })),
+      ...(self === undefined ? [] : addressesOf(self)),
+    ]
+    const isOwn = new Set(own.map(({ address }) => address))
+    const peers: Ip[] = []
+    const pods: Cidr[] = []
+    for (const [name, node] of this.#nodes) {
+      if (name === this.#self) continue
+      for (const ip of addressesOf(node)) if (!isOwn.has(ip.address)) peers.push(ip)
+      for (const { destination } of this.routesTo(name)) pods.push(destination)
+    }
+    return { own, peers, pods }
+  }
+
   #inOrder(): Peer[] {
     return [...this.#peers].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, peer]) => peer)
   }
@@ -102,6 +124,9 @@ export class PeerCatalog {
     return { routes, hosts: routes.flatMap(hostOf), problems: problems.map((problem) => `node ${name}: ${problem}`) }
   }
 }
+
+const addressesOf = ({ nodeAddresses, internalIPs }: Node): readonly Ip[] =>
+  nodeAddresses === internalIPs ? internalIPs : [...nodeAddresses, ...internalIPs]
 
 function hostOf({ kind, destination: { family }, gateway }: PeerRoute): Cidr[] {
   if (kind !== 'direct' || familyOf(gateway) !== family) return []

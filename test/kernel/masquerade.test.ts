@@ -11,7 +11,7 @@ import {
   masqueradeElements,
   planMasquerade,
 } from '../../src/masquerade/plan.js'
-import { intervalKey, intervalsOf } from '../../src/masquerade/intervals.js'
+import { intervalKey, intervalsOf } from '../../src/codec/nft/intervals.js'
 import { seededRandom } from '../support/cni-exec.js'
 import { clearNamespace, nft } from '../support/node.js'
 

@@ -30,6 +30,8 @@ export type Statement =
   | { readonly kind: 'match'; readonly field: Field; readonly value: Scalar; readonly negate?: boolean }
   /** The field has one of these bits, whatever else it has. */
   | { readonly kind: 'bits'; readonly field: Field; readonly bits: number }
+  /** The name of a link begins so. */
+  | { readonly kind: 'begins'; readonly field: Field; readonly prefix: string }
   | { readonly kind: 'within'; readonly field: Field; readonly network: Cidr }
   | { readonly kind: 'lookup'; readonly fields: readonly Field[]; readonly set: string; readonly negate?: boolean }
   | { readonly kind: 'vmap'; readonly fields: readonly Field[]; readonly map: string }
@@ -172,6 +174,11 @@ export function lower(statement: Statement): Expression[] {
       return lowerMatch(statement)
     case 'bits':
       return lowerBits(statement)
+    case 'begins':
+      return [
+        statement.field.load(1),
+        { name: 'cmp', values: { sreg: 1, op: CMP.EQ, data: Buffer.from(statement.prefix) } },
+      ]
     case 'within':
       return lowerWithin(statement)
     case 'lookup': {
@@ -239,6 +246,8 @@ export function statementText(statement: Statement): string {
       return `${statement.field.text} ${notText(statement)}${statement.field.type.text(statement.value)}`
     case 'bits':
       return `${statement.field.text} ${statement.field.type.text(statement.bits)}`
+    case 'begins':
+      return `${statement.field.text} "${statement.prefix}*"`
     case 'within':
       return `${statement.field.text} ${formatCidr(statement.network)}`
     case 'lookup':

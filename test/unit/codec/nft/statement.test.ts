@@ -108,6 +108,7 @@ t.test("statements are told in nft's grammar", async (t) => {
       [{ kind: 'bits', field: connectionState, bits: 2 }, 'ct state established'],
       [{ kind: 'bits', field: connectionState, bits: 10 }, 'ct state 0xa'],
     ],
+    begins: [[{ kind: 'begins', field: inputLink, prefix: 'nlm-' }, 'iifname "nlm-*"']],
     within: [
       [{ kind: 'within', field: destinationAddress(IPV4), network: parseCidr('127.0.0.0/8') }, 'ip daddr 127.0.0.0/8'],
     ],

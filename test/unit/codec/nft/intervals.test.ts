@@ -1,9 +1,9 @@
 import t from 'tap'
-import { FAMILIES, IPV4, IPV6 } from '../../../src/base/family.js'
-import { cidrContains, parseCidr } from '../../../src/base/ip.js'
-import { bigIntToIp, ipToBigInt } from '../../../src/base/ip.js'
-import { intervalKey, intervalsOf } from '../../../src/masquerade/intervals.js'
-import { seededRandom } from '../../support/cni-exec.js'
+import { FAMILIES, IPV4, IPV6 } from '../../../../src/base/family.js'
+import { cidrContains, parseCidr } from '../../../../src/base/ip.js'
+import { bigIntToIp, ipToBigInt } from '../../../../src/base/ip.js'
+import { intervalKey, intervalsOf } from '../../../../src/codec/nft/intervals.js'
+import { seededRandom } from '../../../support/cni-exec.js'
 
 const ROWS: Readonly<Record<string, readonly [networks: readonly string[], intervals: readonly string[]]>> = {
   nothing: [[], []],

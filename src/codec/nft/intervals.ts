@@ -1,6 +1,6 @@
-import { type Family } from '../base/family.js'
-import { bigIntToIp, type Cidr, cidrRange } from '../base/ip.js'
-import { type Element } from '../codec/nft/element.js'
+import { type Family } from '../../base/family.js'
+import { bigIntToIp, type Cidr, cidrRange } from '../../base/ip.js'
+import { type Element } from './element.js'
 
 interface Interval {
   readonly first: bigint
