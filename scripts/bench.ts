@@ -98,7 +98,9 @@ async function main(args: readonly string[]): Promise<ExitCode> {
   }
   try {
     const invocation = readArguments(args)
-    return isInside() ? await runInside(invocation) : await runIsolated(fileURLToPath(import.meta.url), args)
+    if (isInside()) return await runInside(invocation)
+    const prepared = invocation.benchmark.prepare?.() ?? EXIT.OK
+    return prepared === EXIT.OK ? await runIsolated(fileURLToPath(import.meta.url), args) : prepared
   } catch (error) {
     process.stderr.write(`bench: ${asError(error).message}\n`)
     if (!(error instanceof NetloomError)) return EXIT.FAILED

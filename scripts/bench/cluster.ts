@@ -1,4 +1,8 @@
-import { numberOption, type OptionValues } from '../../src/cli/command.js'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { NetloomError } from '../../src/base/errors.js'
+import { EXIT, type ExitCode, numberOption, type OptionValues } from '../../src/cli/command.js'
+import { ROOT } from '../../test/support/cni-exec.js'
 import { type Benchmark, type Surroundings } from './benchmark.js'
 import { clusterFigures } from './cluster/figures.js'
 import { Stage, type StageOptions } from './cluster/stage.js'
@@ -48,6 +52,7 @@ export const clusterBenchmark: Benchmark<ClusterSettings> = {
   },
   seconds: 900,
   read,
+  prepare,
   run,
 }
 
@@ -63,6 +68,14 @@ function read(values: OptionValues): ClusterSettings {
     starts: number('starts'),
     rounds: number('rounds'),
   }
+}
+
+/** The control plane, which is built once; what the script says on its way is not for standard output. */
+function prepare(): ExitCode {
+  const script = join(ROOT, 'scripts/build-control-plane.mjs')
+  const { status } = spawnSync(process.execPath, [script], { stdio: ['ignore', process.stderr.fd, 'inherit'] })
+  if (status === EXIT.OK || status === EXIT.UNAVAILABLE) return status
+  throw new NetloomError('internal', `${script} failed`)
 }
 
 async function run({ rounds, ...options }: ClusterSettings, surroundings: Surroundings): Promise<Measured[]> {

@@ -5,7 +5,7 @@ import { createGunzip } from 'node:zlib'
 import { NetloomError } from '../../../src/base/errors.js'
 import { TIMING } from '../../../src/kube/api/reflector.js'
 import { type Resource } from '../../../src/kube/api/resource.js'
-import { Awaited } from './awaited.js'
+import { type Awaited } from './awaited.js'
 
 export interface PlainServer {
   readonly server: string
