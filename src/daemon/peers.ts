@@ -40,7 +40,7 @@ export interface Standpoint {
   readonly underlays: readonly Underlay[]
 }
 
-/** Milliseconds to gather events. */
+/** Milliseconds to gather events of the kernel. What happens to Nodes together, their source has gathered already. */
 const GATHER_MS = 20
 
 /** Milliseconds after which all is read, though nobody told of a change. */
@@ -107,7 +107,7 @@ export class Peers {
       if (key === this.#options.node && (after === undefined || after.podCIDRs.length === 0)) continue
       for (const name of this.#catalog.set(key, after)) this.#pending.add(name)
     }
-    if (this.#pending.size > 0 && this.#standpoint !== undefined) this.reconciler.trigger()
+    if (this.#pending.size > 0 && this.#standpoint !== undefined) this.reconciler.trigger(this.#known ? 0 : GATHER_MS)
     return nodes.length > 0
   }
 
