@@ -42,7 +42,7 @@ export interface Standpoint {
   readonly underlays: readonly Underlay[]
 }
 
-/** Milliseconds to gather events. */
+/** Milliseconds to gather events of the kernel. What happens to Nodes together, their source has gathered already. */
 const GATHER_MS = 20
 
 /** Milliseconds after which all is read, though nobody told of a change. */
@@ -112,7 +112,7 @@ export class Peers {
       for (const name of this.#catalog.set(key, after)) this.#pending.add(name)
     }
     // Of this node only where it is reached may be other: that is for the guard of its tunnels.
-    if (nodes.length > 0 && this.#standpoint !== undefined) this.reconciler.trigger()
+    if (nodes.length > 0 && this.#standpoint !== undefined) this.reconciler.trigger(this.#known ? 0 : GATHER_MS)
     return nodes.length > 0
   }
 

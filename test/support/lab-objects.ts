@@ -42,7 +42,8 @@ export class DirectoryObjects implements LabObjects {
   }
 }
 
-const SERVICE_ACCOUNT = { namespace: 'netloom', name: 'netloom' } as const
+/** Whom the manifest makes the agents. */
+export const SERVICE_ACCOUNT = { namespace: 'netloom', name: 'netloom' } as const
 
 /** What else a lab's cluster is to be like. */
 export interface ClusterOptions extends ControlPlaneOptions {
