@@ -159,9 +159,12 @@ export class NodeNetwork implements Ground {
 
   /** Makes all as wanted for the first time, as far as the source of truth says what that is. */
   async start(): Promise<void> {
+    const { store, node } = this.#options
+    // A source that was started before tells no snapshot.
+    this.peers.update([...store.all('Node')].map(([key, after]) => ({ kind: 'Node', key, before: undefined, after })))
     this.#stands = false
     await this.reconciler.now()
-    if (this.#options.store.get('Node', this.#options.node) !== undefined) await this.peers.reconciler.now()
+    if (store.get('Node', node) !== undefined) await this.peers.reconciler.now()
   }
 
   /** Begins to look after our links and the node's own. */
