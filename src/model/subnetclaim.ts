@@ -13,8 +13,8 @@ export interface SubnetClaim extends Identity {
   readonly kind: 'SubnetClaim'
   readonly subnet: Cidr
   /**
-   * Name of the Node that holds it (spec.holderIdentity); undefined while nobody does, and until it has been acquired
-   * (spec.acquireTime): before, its maker may find that it overlaps another one, and withdraw it.
+   * Name of the Node that holds it (spec.holderIdentity); undefined while nobody does, or has not acquired it yet
+   * (spec.acquireTime): such a claim may still be withdrawn in favour of another that overlaps.
    */
   readonly node: string | undefined
 }
@@ -29,11 +29,11 @@ export function readSubnetClaim(object: Cursor): SubnetClaim | undefined {
   if (metadata.field('labels').field(MANAGED_BY_LABEL).value !== API_MANAGER || subnet.absent) return undefined
   const spec = object.field('spec')
   const holder = spec.field('holderIdentity')
-  const unheld = holder.value === '' || spec.field('acquireTime').absent
+  const node = holder.value === '' ? undefined : holder.optional(readNodeName)
   return {
     kind: 'SubnetClaim',
     ...readNamespaced(object),
     subnet: readPodCidr(subnet),
-    node: unheld ? undefined : holder.optional(readNodeName),
+    node: spec.field('acquireTime').absent ? undefined : node,
   }
 }

@@ -129,8 +129,8 @@ function chosen(situation: Situation, family: Family): Step | undefined {
     .find((cidr) => !taken.some((other) => cidrsOverlap(other, cidr)))
   if (used !== undefined) return { do: 'claim', subnet: used }
   for (const network of networksOf(situation, family)) {
-    const { value, done } = freeSubnets(network, situation.self.name, taken).next()
-    if (done !== true) return { do: 'claim', subnet: value }
+    const [first] = freeSubnets(network, situation.self.name, taken)
+    if (first !== undefined) return { do: 'claim', subnet: first }
   }
   const claim = situation.claims.find(
     (candidate) => candidate.subnet.family === family && isOrphan(situation, candidate),

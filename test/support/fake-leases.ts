@@ -70,18 +70,14 @@ export class FakeLeases {
 
   /** A client whose process may die: then it is never answered any more, while what it has sent takes its course. */
   client(): ApiClient & { crash: () => void } {
-    let dead = false
+    const life = { over: false }
     const call = async (request: ApiRequest): Promise<unknown> => {
-      if (dead) return silence(request)
-      try {
-        const answer = await this.#course(request)
-        return dead ? silence(request) : answer
-      } catch (error) {
-        if (dead) return silence(request)
-        throw error
-      }
+      const [outcome] = await Promise.allSettled([life.over ? silence(request) : this.#course(request)])
+      if (life.over) return silence(request)
+      if (outcome.status === 'rejected') throw outcome.reason
+      return outcome.value
     }
-    return { call, crash: () => (dead = true) }
+    return { call, crash: () => (life.over = true) }
   }
 
   async #course(request: ApiRequest): Promise<unknown> {
