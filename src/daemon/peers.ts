@@ -84,7 +84,7 @@ export class Peers {
     const { kernel, log, node, routing } = options
     this.#options = options
     this.#catalog = new PeerCatalog(node)
-    this.#guard = new TunnelGuard(kernel, routing.vxlan.port)
+    this.#guard = new TunnelGuard(kernel, routing.vxlan)
     this.reconciler = new Reconciler({ name: 'routes', log, gatherMs: GATHER_MS, run: () => this.#run() })
     this.#links = new LinkWatch({ kernel, log, onChange: () => this.drifted() })
   }

@@ -2,7 +2,7 @@ import { type Table } from '../codec/nft/table.js'
 import { observeTable } from '../kernel/observe.js'
 import { type HeldElements, planElements } from '../ops/elements.js'
 import { type Ruleset } from '../ops/ruleset.js'
-import { TUNNEL_GUARD, tunnelGuardRuleset } from '../tunnelguard/layout.js'
+import { TUNNEL_GUARD, tunnelGuardRuleset, type TunnelNetwork } from '../tunnelguard/layout.js'
 import { planTunnelGuard, tunnelGuardElements, type TunnelParties } from '../tunnelguard/plan.js'
 import { type Kernel } from './kernel.js'
 
@@ -18,9 +18,9 @@ export class TunnelGuard {
   /** Changes by others so far. */
   #drifts = 0
 
-  constructor(kernel: Pick<Kernel, 'netfilter' | 'applier'>, port: number) {
+  constructor(kernel: Pick<Kernel, 'netfilter' | 'applier'>, network: TunnelNetwork) {
     this.#kernel = kernel
-    this.#ruleset = tunnelGuardRuleset(port)
+    this.#ruleset = tunnelGuardRuleset(network)
   }
 
   /** A table was changed by somebody else; undefined where it may be any. @returns whether it may be this one */
