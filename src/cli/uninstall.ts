@@ -15,6 +15,7 @@ import {
 import { ANTISPOOF_TABLES } from '../antispoof/layout.js'
 import { HOSTPORTS } from '../hostports/layout.js'
 import { ISOLATION } from '../isolation/layout.js'
+import { type Table } from '../codec/nft/table.js'
 import { LEASES, LOCK } from '../daemon/leases.js'
 import { callAgent } from '../daemon/client.js'
 import { installedFiles } from '../daemon/installation.js'
@@ -130,14 +131,17 @@ export async function planUninstall({ route, netfilter }: Kernel): Promise<Op[]>
   const links = [...(await observeLinks(route)).values()]
   // Routes to this node's own containers go with the links they lead by.
   const routes = await Promise.all(FAMILIES.map((family) => observeRoutes(route, family, { protocol: ROUTE_PROTOCOL })))
-  const tables = [MASQUERADE, HOSTPORTS, ...ANTISPOOF_TABLES, ISOLATION, ...FAMILIES.map(servicesTable), TUNNEL_GUARD]
   const present = await observeTables(netfilter)
+  const removal = (tables: readonly Table[]): Op[] =>
+    tables
+      .filter(({ family, name }) => present.some((table) => table.family === family && table.name === name))
+      .map((table) => ({ kind: 'table.delete', table }))
   return [
     ...planWays(waysOf([]), observedWays({ ...NOTHING_ELSE, routes: routes.flat() })),
-    ...tables
-      .filter(({ family, name }) => present.some((table) => table.family === family && table.name === name))
-      .map((table): Op => ({ kind: 'table.delete', table })),
+    ...removal([MASQUERADE, HOSTPORTS, ...ANTISPOOF_TABLES, ISOLATION, ...FAMILIES.map(servicesTable)]),
     ...planLeftovers([], links),
+    // A tunnel without its guard lets anybody in.
+    ...removal([TUNNEL_GUARD]),
     ...links
       .filter(
         ({ name, kind }) =>

@@ -62,6 +62,8 @@ export class Peers {
   readonly #guard: TunnelGuard
   readonly #links: LinkWatch
   #standpoint: Standpoint | undefined
+  /** Whether the guard has to look at all nodes: what is this node's own is nobody else's. */
+  #moved = true
   /** Nodes whose routes may be others than those in the kernel. */
   #pending = new Set<string>()
   /** Routes to each node as they were written. */
@@ -84,7 +86,7 @@ export class Peers {
     const { kernel, log, node, routing } = options
     this.#options = options
     this.#catalog = new PeerCatalog(node)
-    this.#guard = new TunnelGuard(kernel, routing.vxlan.port)
+    this.#guard = new TunnelGuard(kernel, routing.vxlan)
     this.reconciler = new Reconciler({ name: 'routes', log, gatherMs: GATHER_MS, run: () => this.#run() })
     this.#links = new LinkWatch({ kernel, log, onChange: () => this.drifted() })
   }
@@ -109,10 +111,11 @@ export class Peers {
     for (const { key, after } of nodes) {
       // An answer that is missing says nothing about the pods that run: what this node has stays its own.
       if (key === this.#options.node && (after === undefined || after.podCIDRs.length === 0)) continue
+      if (key === this.#options.node) this.#moved = true
       for (const name of this.#catalog.set(key, after)) this.#pending.add(name)
     }
-    // Of this node only where it is reached may be other: that is for the guard of its tunnels.
-    if (nodes.length > 0 && this.#standpoint !== undefined) this.reconciler.trigger(this.#known ? 0 : GATHER_MS)
+    if ((this.#pending.size > 0 || this.#moved) && this.#standpoint !== undefined)
+      this.reconciler.trigger(this.#known ? 0 : GATHER_MS)
     return nodes.length > 0
   }
 
@@ -120,6 +123,7 @@ export class Peers {
   follow(standpoint: Standpoint): void {
     if (JSON.stringify(standpoint) === JSON.stringify(this.#standpoint)) return
     this.#standpoint = standpoint
+    this.#moved = true
     this.#catalog.move({ mode: this.#options.routing.mode, ...standpoint })
     this.drifted()
   }
@@ -184,14 +188,14 @@ export class Peers {
     // Until all is applied nobody knows what the kernel holds; a failure leaves it to be read again.
     this.#known = false
     if (known) await this.#write(pending, standpoint)
-    else await this.#read(standpoint)
+    else await this.#read(pending, standpoint)
     // What others changed meanwhile may have been read already, or not.
     this.#known = drifts === this.#drifts
   }
 
   /** Some nodes are others than they were. */
   async #write(names: ReadonlySet<string>, standpoint: Standpoint): Promise<void> {
-    await this.#reconcileGuard(this.#tunnelsFrom(standpoint))
+    await this.#reconcileGuard(this.#tunnelsFrom(standpoint), names)
     const have = waysOf([...names].flatMap((name) => this.#written.get(name) ?? []))
     const want = waysOf([...names].flatMap((name) => this.#catalog.routesTo(name)))
     for (const name of names) this.#written.set(name, this.#catalog.routesTo(name))
@@ -200,9 +204,9 @@ export class Peers {
   }
 
   /** Whatever may be there. Without a device all that needs none is done all the same. */
-  async #read(standpoint: Standpoint): Promise<void> {
+  async #read(names: ReadonlySet<string>, standpoint: Standpoint): Promise<void> {
     const tunnels = this.#tunnelsFrom(standpoint)
-    const failure = await this.#makeTunnels(tunnels).then(() => undefined, asError)
+    const failure = await this.#makeTunnels(tunnels, names).then(() => undefined, asError)
     const links = await this.#observeTunnels()
     this.#links.expect(links)
     this.#devices = new Map(
@@ -228,13 +232,17 @@ export class Peers {
     return desiredTunnels({ ...this.#options, ...standpoint })
   }
 
-  async #reconcileGuard(tunnels: readonly TunnelDesired[]): Promise<void> {
-    await this.#guard.reconcile(tunnels.length === 0 ? undefined : this.#catalog.parties())
+  /** @param names nodes that are others than they were */
+  async #reconcileGuard(tunnels: readonly TunnelDesired[], names: Iterable<string>): Promise<void> {
+    if (this.#moved) this.#guard.replace(this.#catalog.parties())
+    else for (const name of names) this.#guard.set(name, this.#catalog.partyOf(name))
+    this.#moved = false
+    await this.#guard.reconcile(tunnels.length > 0)
   }
 
   /** None is ever there without its guard, which knows a node before anything leads to it. */
-  async #makeTunnels(tunnels: readonly TunnelDesired[]): Promise<void> {
-    if (tunnels.length > 0) await this.#reconcileGuard(tunnels)
+  async #makeTunnels(tunnels: readonly TunnelDesired[], names: Iterable<string>): Promise<void> {
+    if (tunnels.length > 0) await this.#reconcileGuard(tunnels, names)
     const links = await this.#observeTunnels()
     const addresses = tunnels.length === 0 ? [] : await observeAddresses(this.#options.kernel.route)
     await this.#apply([
@@ -250,7 +258,7 @@ export class Peers {
         }),
       ),
     ])
-    if (tunnels.length === 0) await this.#reconcileGuard(tunnels)
+    if (tunnels.length === 0) await this.#reconcileGuard(tunnels, names)
   }
 
   /** Our devices by name, all that there may be. */

@@ -11,6 +11,16 @@ interface Peer {
   readonly problems: readonly string[]
 }
 
+/** What a node has to do with tunnels that end at this one. */
+export interface Party {
+  /** Addresses of this node. */
+  readonly own: readonly Ip[]
+  /** Addresses of another. */
+  readonly peers: readonly Ip[]
+  /** Networks of that one's pods. */
+  readonly pods: readonly Cidr[]
+}
+
 const NO_PEER: Peer = { routes: [], hosts: [], problems: [] }
 
 /**
@@ -69,26 +79,31 @@ export class PeerCatalog {
     for (const { hosts } of this.#peers.values()) yield* hosts
   }
 
-  /**
-   * Who has to do with tunnels that end here: the addresses of all nodes by either way that others may know them, since
-   * one that has just chosen another is known by the former for a while; and the networks of the other nodes' pods. An
-   * address of this node is never another's.
-   */
-  parties(): { readonly own: Ip[]; readonly peers: Ip[]; readonly pods: Cidr[] } {
+  /** A node as the guard of tunnels needs to know it; nothing of one that is gone. */
+  partyOf(name: string): Party {
+    if (name === this.#self) return { own: this.#own(), peers: [], pods: [] }
+    const node = this.#nodes.get(name)
+    if (node === undefined) return { own: [], peers: [], pods: [] }
+    const own = new Set(this.#own().map(({ address }) => address))
+    return {
+      own: [],
+      // An address of this node is never another's.
+      peers: addressesOf(node).filter(({ address }) => !own.has(address)),
+      pods: this.routesTo(name).map(({ destination }) => destination),
+    }
+  }
+
+  /** All of them, this node's own included. */
+  parties(): Map<string, Party> {
+    return new Map([this.#self, ...this.#nodes.keys()].map((name) => [name, this.partyOf(name)] as const))
+  }
+
+  #own(): Ip[] {
     const self = this.#nodes.get(this.#self)
-    const own = [
+    return [
       ...this.#vantage.underlays.map(({ family, address }): Ip => ({ family, address })),
       ...(self === undefined ? [] : addressesOf(self)),
     ]
-    const isOwn = new Set(own.map(({ address }) => address))
-    const peers: Ip[] = []
-    const pods: Cidr[] = []
-    for (const [name, node] of this.#nodes) {
-      if (name === this.#self) continue
-      for (const ip of addressesOf(node)) if (!isOwn.has(ip.address)) peers.push(ip)
-      for (const { destination } of this.routesTo(name)) pods.push(destination)
-    }
-    return { own, peers, pods }
   }
 
   #inOrder(): Peer[] {
@@ -125,6 +140,7 @@ export class PeerCatalog {
   }
 }
 
+/** By either way that others may know them: one that has just chosen another is known by the former for a while. */
 const addressesOf = ({ nodeAddresses, internalIPs }: Node): readonly Ip[] =>
   nodeAddresses === internalIPs ? internalIPs : [...nodeAddresses, ...internalIPs]
 

@@ -5,15 +5,17 @@ import { type SetSpec } from '../codec/nft/set.js'
 import {
   destinationAddress,
   destinationPort,
+  flowStatus,
   inputLink,
   networkProtocol,
   PROTOCOL,
   sourceAddress,
   type Statement,
   transportProtocol,
+  vxlanNetwork,
 } from '../codec/nft/statement.js'
 import { type Table } from '../codec/nft/table.js'
-import { TYPE } from '../codec/nft/types.js'
+import { FLOW_STATUS, TYPE } from '../codec/nft/types.js'
 import { type ChainRules, type Ruleset } from '../ops/ruleset.js'
 
 /**
@@ -26,6 +28,8 @@ import { type ChainRules, type Ruleset } from '../ops/ruleset.js'
  *   at those addresses that the others take tunnels at. What nodes themselves send to each other through it may pass.
  * - What comes out of a tunnel comes from pods of other nodes, or from their gateways: never from this node's own pods,
  *   from a node, or from outside.
+ *
+ * Only our own network's packets are judged: other programs may have tunnels at the same port.
  *
  * Whoever can send with a node's address on the network between the nodes is not told from it, nor is a pod in the
  * node's own network (hostNetwork): that takes encryption, and trust.
@@ -58,13 +62,20 @@ const each = (ruleOf: (sets: FamilySets) => Rule): Rule[] =>
 
 const [INSIDE, HERE, ELSEWHERE, SENDER] = ['inside', 'here', 'elsewhere', 'sender'] as const
 
-/** Other packets pay for two comparisons. */
-const chainAt = (hook: 'input' | 'forward', port: number, judge: string): ChainRules => ({
+/** What tells our tunnels from others at the same port. */
+export interface TunnelNetwork {
+  readonly port: number
+  readonly vni: number
+}
+
+/** Whatever is no VXLAN pays for two comparisons at most. */
+const chainAt = (hook: 'input' | 'forward', { port, vni }: TunnelNetwork, judge: string): ChainRules => ({
   chain: { name: hook, base: { type: 'filter', hook, priority: PRIORITY.guardTunnels } },
   rules: [
     [
       { kind: 'match', field: transportProtocol, value: PROTOCOL.UDP },
       { kind: 'match', field: destinationPort, value: port },
+      { kind: 'match', field: vxlanNetwork, value: vni },
       goto(judge),
     ],
   ],
@@ -106,6 +117,8 @@ const JUDGES: readonly ChainRules[] = [
       // Also one that may send with addresses of others (`spoofCheck`: false).
       [{ kind: 'match', field: inputLink, value: BRIDGE }, DROP],
       [{ kind: 'begins', field: inputLink, prefix: VETH_PREFIX }, DROP],
+      // A Service or a port of a node that leads here; the node that it was sent by may stand for anybody.
+      [{ kind: 'bits', field: flowStatus, bits: FLOW_STATUS.dnat }, DROP],
       ...each(({ family, peers }) => [
         { kind: 'lookup', fields: [sourceAddress(family)], set: peers.name, negate: true },
         DROP,
@@ -114,9 +127,9 @@ const JUDGES: readonly ChainRules[] = [
   },
 ]
 
-/** Everything but elements, for tunnels at a UDP port. */
-export const tunnelGuardRuleset = (port: number): Ruleset => ({
+/** Everything but elements. */
+export const tunnelGuardRuleset = (network: TunnelNetwork): Ruleset => ({
   table: TUNNEL_GUARD,
   sets: TUNNEL_GUARD_SETS.flatMap(({ peers, own, pods }) => [peers, own, pods]),
-  chains: [PREROUTING, chainAt('input', port, HERE), chainAt('forward', port, ELSEWHERE), ...JUDGES],
+  chains: [PREROUTING, chainAt('input', network, HERE), chainAt('forward', network, ELSEWHERE), ...JUDGES],
 })

@@ -26,7 +26,7 @@ const ALLOWED: readonly Attributes[] = [
   { verb: 'watch', resource: 'networkpolicies', group: 'networking.k8s.io' },
   { verb: 'patch', resource: 'nodes' },
   { verb: 'patch', resource: 'nodes', subresource: 'status' },
-  { verb: 'create', resource: 'events', namespace: 'default' },
+  { verb: 'create', group: 'events.k8s.io', resource: 'events', namespace: 'default' },
   { verb: 'delete', resource: 'leases', group: 'coordination.k8s.io', namespace: 'netloom' },
 ]
 const REFUSED: readonly Attributes[] = [

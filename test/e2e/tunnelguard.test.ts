@@ -6,12 +6,15 @@ import { ETHER_TYPE } from '../../src/codec/nft/types.js'
 import { vtepMac } from '../../src/routes/tunnel.js'
 import { ethernet, ipv4, ipv6, udp } from '../support/frames.js'
 import { Lab, type LabPod, sleep } from '../support/lab.js'
+import { nft } from '../support/namespaces.js'
 import { type TestContext } from '../support/node.js'
-import { clearTopology, inside, type Topology } from '../support/topology.js'
+import { clearTopology, inside, ip, type Topology } from '../support/topology.js'
 
 /** Nobody but nodes gets packets into a pod network by sending them to a tunnel's port. */
 
 const OUTSIDE = ['172.31.1.99/24', 'fd00:31:1::99/64']
+/** Of the second node, beside those that its Node object has. */
+const UNKNOWN = ['172.31.1.77/24', 'fd00:31:1::77/64']
 const TOPOLOGY: Topology = {
   segments: { near: OUTSIDE },
   nodes: [1, 2].map((i) => ({
@@ -64,10 +67,28 @@ interface Attack {
   /** The node whose tunnel is sent to, and by what address. */
   readonly node: string
   readonly outer: string
+  /** That of tunnels, unless given. */
+  readonly port?: number
   /** Whose address is inside. */
   readonly inner: string
   readonly victim: LabPod
 }
+
+/** Ports of a node that lead to the tunnels of this node and of another, as those of a Service could. */
+const LURE = [
+  ['ip', '172.31.1.11', '172.31.1.12'],
+  ['ip6', '[fd00:31:1::11]', '[fd00:31:1::12]'],
+]
+  .map(
+    ([family, own, other]) => `
+      add table ${family} lure
+      add chain ${family} lure c { type nat hook prerouting priority dstnat; }
+      add rule ${family} lure c udp dport 30001 dnat to ${own}:4789
+      add rule ${family} lure c udp dport 30002 dnat to ${other}:4789
+      add chain ${family} lure m { type nat hook postrouting priority 101; }
+      add rule ${family} lure m udp dport 4789 ct status dnat masquerade`,
+  )
+  .join('')
 
 const guard = (node: string): string => inside(node, 'nft', 'list', 'table', 'inet', 'netloom-tunnels').stdout
 
@@ -87,15 +108,18 @@ t.test('what is sent to the port of a tunnel', async (t) => {
     [first, await arriving(t, first)],
     [second, await arriving(t, second)],
   ])
+  lab.node('node-1').place.run(() => nft(['-f', '-'], LURE))
+  // Deprecated: what the node sends by itself does not come from there.
+  for (const address of UNKNOWN) ip('-n', 'node-2', 'address', 'add', address, 'dev', 'eth0', 'preferred_lft', '0')
   let marks = 0
 
   /** Whether it arrives. Behind it comes a packet that does: then it has come, or never will. */
-  async function arrives({ from, node, outer, inner, victim }: Attack): Promise<boolean> {
+  async function arrives({ from, node, outer, port = DEFAULT_VXLAN.port, inner, victim }: Attack): Promise<boolean> {
     const [mark, genuine] = [`mark-${marks++}`, `${GENUINE}-${marks}`]
     const i = inner.includes(':') ? 1 : 0
     const there = seen.get(victim)!
     for (let again = 0; again < 3; again++)
-      await send(from, outer, DEFAULT_VXLAN.port, tunnelled(node, inner, victim.addresses[i]!, mark))
+      await send(from, outer, port, tunnelled(node, inner, victim.addresses[i]!, mark))
     const sender = victim === first ? second : first
     const sent = async (): Promise<void> => send(sender.place, victim.addresses[i]!, PORT, genuine)
     await sent()
@@ -116,6 +140,15 @@ t.test('what is sent to the port of a tunnel', async (t) => {
         [
           `a pod to another node, as its neighbour: ${family}`,
           { node: 'node-2', victim: second, from: evil.place, outer: two, inner: mine },
+        ],
+        [
+          `a pod to another node by an address that nobody knows: ${family}`,
+          { node: 'node-2', victim: second, from: evil.place, outer: UNKNOWN[i]!.split('/')[0]!, inner: mine },
+        ],
+        [`through a port of its node, to that: ${family}`, { ...on1, from: node2, port: 30001, outer: one, inner: theirs }],
+        [
+          `through a port of a node, to another: ${family}`,
+          { node: 'node-2', victim: second, from: node2, port: 30002, outer: one, inner: mine },
         ],
         [`from outside, as a pod: ${family}`, { ...on1, from: lab.outside, outer: one, inner: theirs }],
         [`a node, as a pod of the receiver's: ${family}`, { ...on1, from: node2, outer: one, inner: evil.addresses[i]! }],
@@ -147,7 +180,7 @@ t.test('what is sent to the port of a tunnel', async (t) => {
 
   t.test('is kept from a node without a guard by the node of the pod that sends it', async (t) => {
     const own = Object.keys(attacks).filter((what) => what.startsWith('a pod to its own'))
-    const other = Object.keys(attacks).filter((what) => what.startsWith('a pod to another'))
+    const other = Object.keys(attacks).filter((what) => what.startsWith('a pod to another node, as'))
     t.equal(own.length + other.length, 4)
     await lab.node('node-2').agent.stop()
     inside('node-2', 'nft', 'delete', 'table', 'inet', 'netloom-tunnels')

@@ -11,6 +11,7 @@ import { isolationPlans } from './plans/isolation.js'
 import { masqueradePlans } from './plans/masquerade.js'
 import { proxyPlans } from './plans/proxy.js'
 import { routesPlans } from './plans/routes.js'
+import { tunnelGuardPlans } from './plans/tunnelguard.js'
 import { type Planner } from './plans/section.js'
 
 /**
@@ -26,6 +27,7 @@ const PLANNERS: Readonly<Record<string, Planner>> = {
   masquerade: masqueradePlans,
   proxy: proxyPlans,
   routes: routesPlans,
+  tunnelguard: tunnelGuardPlans,
 }
 
 const GOLDEN = join(ROOT, 'test', 'golden')

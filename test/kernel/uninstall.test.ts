@@ -80,7 +80,7 @@ t.test('everything of ours goes, everything of others stays', async (t) => {
   t.same([result, err], [EXIT.OK, ''])
   t.equal(everything(), before)
   t.match(out, /ip link delete dev netloom0/)
-  t.match(out, /ip link delete dev nlx4\nip link delete dev nlx6/)
+  t.match(out, /ip link delete dev nlx4\nip link delete dev nlx6\nnft delete table inet netloom-tunnels/)
   t.match(out, /nft delete table ip6 netloom-services/)
   t.match(out, /nft delete table inet netloom-isolation/)
   t.notOk(existsSync(node.stateDir), 'leases and their folder')

@@ -47,10 +47,14 @@ export interface Transport {
   readonly checksumAt: number
 }
 
-export const udp = (sourcePort: number, destinationPort: number, data = 'netloom'): Transport => {
+export const udp = (sourcePort: number, destinationPort: number, data: string | Buffer = 'netloom'): Transport => {
   const length = 8 + data.length
   const header = Buffer.of(...be16(sourcePort), ...be16(destinationPort), ...be16(length), 0, 0)
-  return { protocol: IP_PROTOCOL.udp, bytes: Buffer.concat([header, Buffer.from(data)]), checksumAt: 6 }
+  return {
+    protocol: IP_PROTOCOL.udp,
+    bytes: Buffer.concat([header, typeof data === 'string' ? Buffer.from(data) : data]),
+    checksumAt: 6,
+  }
 }
 
 /** An ICMPv6 packet with `body` behind type, code and checksum. */

@@ -31,12 +31,10 @@ export class DirectoryObjects implements LabObjects {
     await this.#state.write(objects)
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async remove(object: KubeValue): Promise<void> {
     rmSync(join(this.#state.path, fileOf(object)))
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async close(): Promise<void> {
     rmSync(this.#directory, { recursive: true, force: true })
   }

@@ -65,6 +65,8 @@ export const destinationAddress = (family: Family): Field =>
   payload(`${family.nft} daddr`, TYPE[family.nftAddress], ['network', family.destinationOffset])
 /** The destination port of TCP, UDP and SCTP, which all have it at byte 2. */
 export const destinationPort: Field = payload('th dport', TYPE.inet_service, ['transport', 2])
+/** The network that a VXLAN packet belongs to (RFC 7348): behind the UDP header and four bytes of flags. */
+export const vxlanNetwork: Field = payload('@th,96,24', TYPE.vxlan_vni, ['transport', 12])
 export const transportProtocol: Field = meta('meta l4proto', TYPE.inet_proto, META.L4PROTO)
 /**
  * The family of a packet, NFPROTO_*. In an inet table it has to be matched directly before the first address: else nft

@@ -21,7 +21,7 @@ export interface DataType {
   readonly name: string
   /** What nft stores in NFTA_SET_KEY_TYPE so that it can print the set. */
   readonly id: number
-  readonly bytes: 1 | 2 | 4 | 6 | 16
+  readonly bytes: 1 | 2 | 3 | 4 | 6 | 16
   /** nft's enum byteorder, which goes into the set's user data: 1 host, 2 network. */
   readonly order: 1 | 2
   readonly write: (writer: Writer, value: Scalar) => void
@@ -193,6 +193,20 @@ export const TYPE = {
       text: `@nh,${ND_TARGET.offset},${ND_TARGET.length}`,
       userdata: expressionUserdata(EXPR.payload, [...NETWORK_HEADER, ND_TARGET.offset, ND_TARGET.length]),
     },
+    unsized: true,
+  },
+  /** A network's number in a VXLAN header: a plain integer, as nft lists what no protocol that it knows has there. */
+  vxlan_vni: {
+    name: 'integer',
+    id: 4,
+    bytes: 3,
+    order: 2,
+    write: (writer, value) => {
+      const number = fitting('vxlan_vni', value, 0xff_ffff)
+      writer.raw(Buffer.of(number >> 16, (number >> 8) & 0xff, number & 0xff))
+    },
+    read: (bytes) => bytes.readUIntBE(0, 3),
+    text: (value) => `0x${value.toString(16)}`,
     unsized: true,
   },
   ether_type: enumeration({ name: 'ether_type', id: 10, bytes: 2, names: ETHER_TYPE }),

@@ -76,7 +76,7 @@ t.test('what was gathered already waits for nothing, also behind a run', async (
   part.reconciler.trigger(0)
   part.reconciler.trigger()
   release()
-  await part.until(2)
+  await t.resolves(part.until(2))
   await part.reconciler.close()
 })
 

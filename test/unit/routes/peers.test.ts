@@ -118,3 +118,23 @@ t.test("pods' own addresses are for all pods, and for nodes that have a way back
   t.same(known('auto'), [...networks, '192.168.0.2/32', 'fd00::2/128'])
   t.same(known('direct'), [...networks, '192.168.0.2/32', 'fd00::2/128', '192.168.9.3/32', 'fd00:9::3/128'])
 })
+
+t.test('who may send to a tunnel is every other node by any of its addresses, straight ways or not', async (t) => {
+  const chosen = { ...B, nodeAddresses: node('b', [], ['172.16.0.2']).nodeAddresses }
+  const thief = node('thief', ['10.9.0.0/24'], ['192.168.0.1', '192.168.0.9'])
+  for (const mode of ['auto', 'vxlan'] as const) {
+    const catalog = catalogOf([A, chosen, thief], 'a', { ...DIRECT, mode })
+    const parties = [...catalog.parties().values()]
+    const [own, peers] = [parties.flatMap((party) => party.own), parties.flatMap((party) => party.peers)]
+    const pods = parties.flatMap((party) => party.pods)
+    t.same([...new Set(own.map(({ address }) => address))].sort(), ['192.168.0.1', 'fd00::1'])
+    catalog.set('b', undefined)
+    t.same(catalog.partyOf('b'), { own: [], peers: [], pods: [] })
+    t.same(
+      peers.map(({ address }) => address),
+      ['172.16.0.2', '192.168.0.2', 'fd00::2', '192.168.0.9'],
+      'never an address of this node',
+    )
+    t.same(pods.map(formatCidr), ['10.2.0.0/24', 'fd00:2::/64'], mode)
+  }
+})

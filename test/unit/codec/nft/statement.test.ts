@@ -27,6 +27,7 @@ import {
   type Statement,
   statementText,
   transportProtocol,
+  vxlanNetwork,
 } from '../../../../src/codec/nft/statement.js'
 import { ADDRESS_KIND, FLOW_STATUS, LOOPBACK_INDEX } from '../../../../src/codec/nft/types.js'
 
@@ -67,6 +68,8 @@ t.test('a value is compared in the size of its field', async (t) => {
   t.equal(compared(frameType, 0x0806), '0806')
   t.equal(compared(inputLinkType, 1), '0100', 'in host order')
   t.equal(compared(destinationPort, 80), '0050')
+  t.equal(compared(vxlanNetwork, 0x6e0001), '6e0001')
+  t.throws(() => compared(vxlanNetwork, 2 ** 24), { code: 'invalid' })
   t.throws(() => compared(destinationPort, 65536), { code: 'invalid' })
 })
 
@@ -100,6 +103,7 @@ t.test("statements are told in nft's grammar", async (t) => {
       [{ kind: 'match', field: frameType, value: 0x8100 }, 'ether type 8021q'],
       [{ kind: 'match', field: frameProtocol, value: 0x88b5 }, 'meta protocol 34997'],
       [{ kind: 'match', field: inputLinkType, value: 1 }, 'meta iiftype ether'],
+      [{ kind: 'match', field: vxlanNetwork, value: 110 }, '@th,96,24 0x6e'],
       [{ kind: 'match', field: icmpv6Type, value: 137 }, 'icmpv6 type nd-redirect'],
     ],
     bits: [
