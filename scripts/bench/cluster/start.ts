@@ -121,7 +121,9 @@ const MS_PER_TICK = 10
 /** CPU time of all of its threads so far, in milliseconds: what else the machine does hardly shows in it. */
 function cpuOf({ pid }: Agent): number {
   // Fields of proc(5), behind the name of the program, which may have spaces: the 14th and 15th are utime and stime.
-  const fields = readFileSync(`/proc/${pid ?? 0}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+  const fields = readFileSync(`/proc/${pid ?? 0}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK
 }
 
