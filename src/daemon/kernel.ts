@@ -1,6 +1,7 @@
 import { type Table } from '../codec/nft/table.js'
 import { Applier } from '../kernel/apply.js'
 import { monitorNetwork, monitorRuleset, type NeighboursWanted, type NetworkListener } from '../kernel/monitor.js'
+import { observeGeneration } from '../kernel/observe.js'
 import { openSocket, PROTOCOL, type Transport } from '../kernel/socket.js'
 import { Talk } from '../kernel/talk.js'
 
@@ -51,7 +52,11 @@ export class Kernel {
   watch(listeners: KernelListeners): void {
     const { network, neighboursOf, ruleset } = listeners
     const isOwn = (generation: number): boolean => this.#generations.has(generation)
-    this.#monitors.push(monitorNetwork(network, { neighboursOf }), monitorRuleset({ isOwn, changed: ruleset }))
+    const generation = (): Promise<number> => observeGeneration(this.netfilter)
+    this.#monitors.push(
+      monitorNetwork(network, { neighboursOf }),
+      monitorRuleset({ isOwn, changed: ruleset, generation }),
+    )
   }
 
   close(): void {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { asNetloomError, type NetloomError } from '../base/errors.js'
 import { decodeAddress, type Address } from '../codec/rtnl/address.js'
 import { RTM, RTNLGRP } from '../codec/rtnl/constants.js'
@@ -108,6 +109,8 @@ export interface RulesetListener {
   readonly isOwn: (generation: number) => boolean
   /** Somebody else changed a table; undefined where notifications were lost, so it may be any. */
   readonly changed: (table: Table | undefined) => void
+  /** Asks which generation the kernel is at. Without it, what is lost is always told. */
+  readonly generation?: () => Promise<number>
 }
 
 /** Time for our own transaction's answer to arrive, which may be behind its notifications; milliseconds. */
@@ -119,13 +122,18 @@ const TABLE_NAME = 1
 /**
  * Listens to rulesets. The kernel tells each change and then the number of the generation that they are in; by that
  * number our own changes are told from those of others.
+ *
+ * Large changes of our own are more than the queue holds, 100,000 elements for instance. So what is lost is told only
+ * where it may have been somebody else's: where a generation since the last that was heard is none of ours.
  */
 export function monitorRuleset(listener: RulesetListener, open: OpenTransport = openRulesetGroup): Transport {
   let touched = new Map<string, Table>()
   let listening = true
+  const losses = new Losses(listener)
   const settle = (generation: number): void => {
     const tables = touched
     touched = new Map()
+    losses.heard(generation)
     if (tables.size === 0) return
     setTimeout(() => {
       if (listening && !listener.isOwn(generation)) for (const table of tables.values()) listener.changed(table)
@@ -133,7 +141,7 @@ export function monitorRuleset(listener: RulesetListener, open: OpenTransport = 
   }
   const lost = (): void => {
     touched.clear()
-    listener.changed(undefined)
+    losses.add()
   }
   const transport = open({
     datagram: (bytes) => {
@@ -149,8 +157,63 @@ export function monitorRuleset(listener: RulesetListener, open: OpenTransport = 
     ...transport,
     close: () => {
       listening = false
+      losses.close()
       transport.close()
     },
+  }
+}
+
+/** Finds out whether what was lost was somebody else's. */
+class Losses {
+  readonly #listener: RulesetListener
+  /** Nothing up to this generation was lost, or what was lost was ours. */
+  #complete: number | undefined
+  #busy = false
+  /** How often something was lost. */
+  #count = 0
+  #closed = false
+
+  constructor(listener: RulesetListener) {
+    this.#listener = listener
+  }
+
+  heard(generation: number): void {
+    if (!this.#busy) this.#complete = generation
+  }
+
+  add(): void {
+    const { generation, changed } = this.#listener
+    this.#count++
+    if (generation === undefined) changed(undefined)
+    else if (!this.#busy) void this.#examine(generation)
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  async #examine(generation: () => Promise<number>): Promise<void> {
+    this.#busy = true
+    let count: number
+    do {
+      count = this.#count
+      // Where the kernel does not say, anybody may have done anything.
+      const now = await generation().catch(() => undefined)
+      // Numbers of our own may still be on their way.
+      await sleep(SETTLE_MS, undefined, { ref: false })
+      if (this.#closed) return
+      if (!this.#areOwn(this.#complete, now)) this.#listener.changed(undefined)
+      this.#complete = now
+    } while (count !== this.#count)
+    this.#busy = false
+  }
+
+  /** Whether all generations behind one and up to another are ours. */
+  #areOwn(from: number | undefined, to: number | undefined): boolean {
+    if (from === undefined || to === undefined || to < from) return false
+    // Of others there may be any number, and of ours not all are remembered: the first that is not known ends it.
+    for (let number = from + 1; number <= to; number++) if (!this.#listener.isOwn(number)) return false
+    return true
   }
 }
 

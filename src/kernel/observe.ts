@@ -18,7 +18,7 @@ import { type Chain, decodeChain, dumpChains } from '../codec/nft/chain.js'
 import { decodeElements, dumpElements, type Element, joinIntervals } from '../codec/nft/element.js'
 import { decodeRule, dumpRules } from '../codec/nft/rule.js'
 import { decodeSet, dumpSets, rangesOfParts, type SetFacts, type SetSpec } from '../codec/nft/set.js'
-import { decodeTable, dumpTables, type Table } from '../codec/nft/table.js'
+import { decodeGeneration, decodeTable, dumpTables, getGeneration, type Table } from '../codec/nft/table.js'
 import { type ActualChain, type ActualRuleset, type Ruleset } from '../ops/ruleset.js'
 import { type Message } from '../codec/wire.js'
 import { NetloomError } from '../base/errors.js'
@@ -95,6 +95,15 @@ export function observeSysctls(paths: readonly string[]): Map<string, string> {
 }
 
 const sameTable = (a: Table, b: Table): boolean => a.family === b.family && a.name === b.name
+
+/** The number of the generation that all rulesets of the namespace are at. */
+export async function observeGeneration(netfilter: Talk): Promise<number> {
+  const request = getGeneration()
+  const [generation] = (await netfilter.ask(request)).flatMap((message) => decodeGeneration(message) ?? [])
+  if (generation === undefined)
+    throw new NetloomError('kernel', 'the kernel told no generation', { operation: request.operation })
+  return generation
+}
 
 /** All tables of the namespace in the families that netloom uses, anybody's. */
 export const observeTables = async (netfilter: Talk): Promise<Table[]> =>

@@ -11,8 +11,10 @@ export interface FrontendChange {
  * forbid it): the first by namespace and name has it, and the other gets it when the first goes.
  */
 export class FrontendCatalog {
-  readonly #byService = new Map<string, ReadonlyMap<string, Frontend>>()
-  readonly #claims = new Map<string, Map<string, Frontend>>()
+  /** Keys of the frontends of each Service. */
+  readonly #byService = new Map<string, readonly string[]>()
+  /** By key, who claims it in the order of their Services. A list of one takes a tenth of the memory of a map of one. */
+  readonly #claims = new Map<string, readonly Frontend[]>()
 
   get size(): number {
     return this.#claims.size
@@ -20,52 +22,43 @@ export class FrontendCatalog {
 
   /** Sets what a Service serves, empty for nothing, and answers the frontends that this changes. */
   set(service: string, frontends: readonly Frontend[]): FrontendChange[] {
-    const before = this.#byService.get(service) ?? new Map<string, Frontend>()
+    const before = this.#byService.get(service) ?? []
     const after = new Map(frontends.map((frontend) => [frontendKey(frontend), frontend]))
     if (after.size === 0) this.#byService.delete(service)
-    else this.#byService.set(service, after)
-    const keys = new Set([...before.keys(), ...after.keys()])
+    else this.#byService.set(service, [...after.keys()])
+    const keys = new Set([...before, ...after.keys()])
     return [...keys].flatMap((key) => this.#claim(key, service, after.get(key)))
   }
 
   #claim(key: string, service: string, frontend: Frontend | undefined): FrontendChange[] {
-    const claims = this.#claims.get(key) ?? new Map<string, Frontend>()
-    const before = winner(claims)
-    if (frontend === undefined) claims.delete(service)
-    else claims.set(service, frontend)
-    if (claims.size === 0) this.#claims.delete(key)
-    else this.#claims.set(key, claims)
-    const after = winner(claims)
-    return same(before, after) ? [] : [{ key, frontend: after }]
+    const before = this.#claims.get(key) ?? []
+    const others = before.filter((claim) => claim.service !== service)
+    const after = frontend === undefined ? others : [...others, frontend].sort(byService)
+    if (after.length === 0) this.#claims.delete(key)
+    else this.#claims.set(key, after)
+    return same(before[0], after[0]) ? [] : [{ key, frontend: after[0] }]
   }
 
   get(key: string): Frontend | undefined {
-    return winner(this.#claims.get(key) ?? new Map<string, Frontend>())
+    return this.#claims.get(key)?.[0]
   }
 
   *all(): Generator<Frontend> {
-    for (const claims of this.#claims.values()) {
-      const frontend = winner(claims)
-      if (frontend !== undefined) yield frontend
-    }
+    for (const [first] of this.#claims.values()) if (first !== undefined) yield first
   }
 
   /** Frontends that more than one Service claims, a line each. */
   conflicts(): string[] {
     return [...this.#claims]
-      .filter(([, claims]) => claims.size > 1)
+      .filter(([, claims]) => claims.length > 1)
       .map(([key, claims]) => {
-        const [first, ...others] = [...claims.keys()].sort()
+        const [first, ...others] = claims.map(({ service }) => service)
         return `${key}: Service ${others.join(', ')} does not get it, Service ${first ?? ''} has it`
       })
   }
 }
 
-function winner(claims: ReadonlyMap<string, Frontend>): Frontend | undefined {
-  if (claims.size <= 1) return claims.values().next().value
-  const [first] = [...claims.keys()].sort()
-  return first === undefined ? undefined : claims.get(first)
-}
+const byService = (a: Frontend, b: Frontend): number => (a.service < b.service ? -1 : 1)
 
 function same(a: Frontend | undefined, b: Frontend | undefined): boolean {
   if (a === undefined || b === undefined) return a === b

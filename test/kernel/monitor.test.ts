@@ -4,6 +4,7 @@ import { parseCidr, parseIpPrefix } from '../../src/base/ip.js'
 import { type Table, tableText } from '../../src/codec/nft/table.js'
 import { TYPE } from '../../src/codec/nft/types.js'
 import { monitorNetwork, monitorRuleset, type NetworkEvent } from '../../src/kernel/monitor.js'
+import { observeGeneration } from '../../src/kernel/observe.js'
 import { openSocket, PROTOCOL, type Transport } from '../../src/kernel/socket.js'
 import { type NftOp, type Op } from '../../src/ops/op.js'
 import { connect, eventually, nft, skipWithout } from '../support/namespaces.js'
@@ -106,6 +107,38 @@ t.test('notifications of rulesets that were lost are told', async (t) => {
   await applier.apply([add(ours), ...chains])
   t.ok(await eventually(() => changed.length > 0))
   t.equal(changed[0], undefined)
+  monitor.close()
+  await applier.apply([remove(ours)])
+})
+
+t.test('lost notifications of our own are told to nobody, those of others are', async (t) => {
+  const changed: (Table | undefined)[] = []
+  let losses = 0
+  const monitor = monitorRuleset(
+    {
+      isOwn: (generation) => connection.generations.includes(generation),
+      changed: (table) => changed.push(table),
+      generation: async () => {
+        losses++
+        return observeGeneration(connection.netfilter)
+      },
+    },
+    openSocket({ protocol: PROTOCOL.NETFILTER, groups: [7], bufferBytes: 4096 }),
+  )
+  const chains = (prefix: string) =>
+    Array.from({ length: 200 }, (_, i): NftOp => ({
+      kind: 'chain.add',
+      table: ours,
+      chain: { name: `${prefix}_${i}` },
+    }))
+  await applier.apply([add(ours)])
+  await sleep(SETTLED)
+  await applier.apply(chains('own'))
+  t.ok(await eventually(() => losses > 0), 'the queue was too small')
+  await sleep(SETTLED)
+  t.strictSame(changed, [])
+  await foreigner.applier.apply(chains('foreign'))
+  t.ok(await eventually(() => changed.includes(undefined)))
   monitor.close()
   await applier.apply([remove(ours)])
 })

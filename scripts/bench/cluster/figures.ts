@@ -28,6 +28,7 @@ const startRows = VARIANTS.flatMap(({ title }): Row[] => {
   return [
     { ...time, title: `agent start to everything programmed${title} p50`, part: 'p50', goal: most(1500) },
     { ...time, title: `agent start to everything programmed${title} max`, part: 'max' },
+    { ...of(START.CPU), title: `CPU time of the agent until then${title} p50`, unit: 'ms', part: 'p50' },
     { ...of(START.RSS), title: `memory (RSS)${title} max`, unit: 'MB', part: 'max', goal: most(150) },
     { ...of(START.PSS), title: `memory (PSS)${title} max`, unit: 'MB', part: 'max' },
     {

@@ -117,6 +117,7 @@ export class Stage {
     const { ready, problems, services } = await agent.waitFor(
       ({ ready, services }) => ready && services.endpoints === endpoints,
       PATIENCE_MS,
+      LOOK_MS,
     )
     if (ready && services.endpoints === endpoints) return
     const what = `the agent has ${services.endpoints} of ${endpoints} endpoints after ${PATIENCE_MS} ms`
@@ -141,6 +142,12 @@ export class Stage {
     await this.#objects.close()
   }
 }
+
+/**
+ * How often it is looked whether all is there: the resolution of the measurement. Each look takes the agent more than a
+ * millisecond, and 15 ms between them took a start 0.3 s.
+ */
+const LOOK_MS = 50
 
 /** For a machine that is busy with other things: what takes longer has failed. */
 const PATIENCE_MS = 120_000

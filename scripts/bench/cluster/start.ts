@@ -28,6 +28,7 @@ type Variant = (typeof VARIANTS)[number]
 /** Names of measurements, of a variant. */
 export const START = {
   TIME: 'start',
+  CPU: 'CPU of the start',
   RSS: 'RSS',
   PSS: 'PSS',
   BYTES: 'bytes received',
@@ -77,6 +78,7 @@ async function measureStart(stage: Stage, home: Home, add: Add): Promise<void> {
   const agent = stage.startAgent(home)
   await stage.programmed(agent)
   add(START.TIME, performance.now() - begun)
+  add(START.CPU, cpuOf(agent))
   add(START.BYTES, megabytes(receivedBytes(home.place) - received))
   add(START.REQUESTS, (await listsServed(stage)) - lists)
   await sleep(IDLE_MS)
@@ -111,6 +113,18 @@ function memoryOf({ pid }: Agent): { rss: number; pss: number } {
     return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]) * KIB
   }
   return { rss: field('status', 'VmRSS'), pss: field('smaps_rollup', 'Pss') }
+}
+
+/** The kernel counts the CPU time of processes in hundredths of a second for whoever asks (USER_HZ). */
+const MS_PER_TICK = 10
+
+/** CPU time of all of its threads so far, in milliseconds: what else the machine does hardly shows in it. */
+function cpuOf({ pid }: Agent): number {
+  // Fields of proc(5), behind the name of the program, which may have spaces: the 14th and 15th are utime and stime.
+  const fields = readFileSync(`/proc/${pid ?? 0}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK
 }
 
 /** Bytes that a node's network has received: all of them are the agent's, and TCP, TLS and Ethernet count. */

@@ -78,17 +78,22 @@ export class Agent {
 
   /**
    * Waits until its status satisfies.
+   * @param pollMs between two looks, for who is not to disturb it
    * @returns the last status, satisfying or not: the time may be over
    * @throws NetloomError `unavailable` with its last words, where it has ended or never answered
    */
-  async waitFor(satisfied: (status: AgentStatus) => boolean, timeoutMs = READY_MS): Promise<AgentStatus> {
+  async waitFor(
+    satisfied: (status: AgentStatus) => boolean,
+    timeoutMs = READY_MS,
+    pollMs = POLL_MS,
+  ): Promise<AgentStatus> {
     const deadline = performance.now() + timeoutMs
     let status: AgentStatus | undefined
     while (performance.now() < deadline) {
       if (this.#end !== undefined) throw this.#failure(`has ended (${this.#end})`)
       status = await this.status().catch(ignoreUnavailable)
       if (status !== undefined && satisfied(status)) return status
-      await sleep(POLL_MS)
+      await sleep(pollMs)
     }
     if (status === undefined) throw this.#failure(`did not answer within ${timeoutMs} ms`)
     return status

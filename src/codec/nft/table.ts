@@ -95,6 +95,14 @@ const bracket = (type: number, operation: string): Request => ({
 export const beginBatch = (): Request => bracket(BATCH_BEGIN, 'begin transaction')
 export const endBatch = (): Request => bracket(BATCH_END, 'commit transaction')
 
+/** Asks for the number of the generation that the rulesets are at. */
+export const getGeneration = (): Request => ({
+  type: MESSAGE.GETGEN,
+  flags: 0,
+  operation: 'find ruleset generation',
+  body: (writer) => writeGenericHeader(writer, 0),
+})
+
 /** The number of a ruleset generation (NFT_MSG_NEWGEN), which grows by one with each transaction of anybody. */
 export const decodeGeneration = (message: Message): number | undefined =>
   message.type === MESSAGE.NEWGEN ? readAttributes(message).be32(GEN_ATTR.ID) : undefined

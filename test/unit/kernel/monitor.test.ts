@@ -103,7 +103,10 @@ const ours: Table = { family: 'ip', name: 'netloom-services' }
 const theirs: Table = { family: 'ip6', name: 'docker' }
 const touches = (table: Table): Buffer => notice(addTable(table))
 
-function rulesets(own: readonly number[] = []): {
+function rulesets(
+  own: readonly number[] = [],
+  generation?: () => Promise<number>,
+): {
   kernel: ScriptedTransport
   changed: (Table | undefined)[]
   close: () => void
@@ -113,6 +116,7 @@ function rulesets(own: readonly number[] = []): {
   const listener = {
     isOwn: (number: number) => own.includes(number),
     changed: (table: Table | undefined) => void changed.push(table),
+    ...(generation === undefined ? {} : { generation }),
   }
   const monitor = monitorRuleset(listener, kernel.open)
   return { kernel, changed, close: () => monitor.close() }
@@ -149,6 +153,51 @@ t.test('lost notifications of rulesets may have been about any table', async (t)
   kernel.deliver(generation(8))
   await sleep(SETTLED)
   t.strictSame(changed, [undefined], 'and what was touched before the loss is among them')
+})
+
+t.test('what was lost is not told where all of it was our own', async (t) => {
+  const cases = [
+    { title: 'ours', own: [7, 8, 9], last: 6, now: 9, told: [] },
+    { title: "somebody else's in between", own: [7, 9], last: 6, now: 9, told: [undefined] },
+    { title: "somebody else's as the last", own: [7, 8], last: 6, now: 9, told: [undefined] },
+    { title: 'nothing was done', own: [], last: 6, now: 6, told: [] },
+    { title: 'nothing was heard before', own: [7, 8, 9], last: undefined, now: 9, told: [undefined] },
+    { title: 'the count began anew', own: [7, 8, 9], last: 9, now: 3, told: [undefined] },
+  ]
+  for (const { title, own, last, now, told } of cases) {
+    const { kernel, changed, close } = rulesets(own, async () => now)
+    if (last !== undefined) kernel.deliver(generation(last))
+    kernel.fail(OVERRUN)
+    // What stood in the queue before the loss, or came behind it, proves nothing about what is missing.
+    kernel.deliver(generation(now))
+    await sleep(SETTLED)
+    t.strictSame(changed, told, title)
+    close()
+  }
+})
+
+t.test('where the kernel does not say what was lost, it is told', async (t) => {
+  const { kernel, changed } = rulesets([7], async () => Promise.reject(OVERRUN))
+  kernel.deliver(generation(6))
+  kernel.fail(OVERRUN)
+  await sleep(SETTLED)
+  t.strictSame(changed, [undefined])
+})
+
+t.test('what is lost while a loss is looked into is looked into as well', async (t) => {
+  const numbers = [7, 8]
+  const asked: number[] = []
+  const { kernel, changed } = rulesets([7], async () => {
+    asked.push(numbers.shift() ?? 0)
+    return asked.at(-1) ?? 0
+  })
+  kernel.deliver(generation(6))
+  kernel.fail(OVERRUN)
+  kernel.fail(OVERRUN)
+  kernel.fail(OVERRUN)
+  await sleep(2 * SETTLED)
+  t.strictSame(asked, [7, 8])
+  t.strictSame(changed, [undefined], 'generation 8 was not ours')
 })
 
 t.test('a malformed notification of a ruleset counts as lost', async (t) => {
