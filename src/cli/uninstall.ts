@@ -11,7 +11,9 @@ import {
   DEFAULT_STATE_DIR,
   IFB_PREFIX,
   ROUTE_PROTOCOL,
-  VETH_PREFIX, NODE_MEMORY } from '../base/names.js'
+  VETH_PREFIX,
+  NODE_MEMORY,
+} from '../base/names.js'
 import { ANTISPOOF_TABLES } from '../antispoof/layout.js'
 import { HOSTPORTS } from '../hostports/layout.js'
 import { ISOLATION } from '../isolation/layout.js'
@@ -92,10 +94,12 @@ const removalText = (files: readonly string[]): string => files.map((file) => `r
 
 /** Our files that are there; whatever else stands beside them is not ours. */
 const filesOf = (stateDir: string, socket: string): string[] =>
-  [...journalFiles(join(stateDir, LEASES)), join(stateDir, LOCK), join(stateDir, NODE_MEMORY), socket].filter((path) => {
-    const there = lstatSync(path, { throwIfNoEntry: false })
-    return there !== undefined && (path === socket ? there.isSocket() : there.isFile())
-  })
+  [...journalFiles(join(stateDir, LEASES)), join(stateDir, LOCK), join(stateDir, NODE_MEMORY), socket].filter(
+    (path) => {
+      const there = lstatSync(path, { throwIfNoEntry: false })
+      return there !== undefined && (path === socket ? there.isSocket() : there.isFile())
+    },
+  )
 
 /** Somebody uses it, it is gone, or it is a mount: in a container, over a root that is read-only. */
 const KEPT = new Set(['ENOTEMPTY', 'ENOENT', 'EBUSY', 'EROFS'])

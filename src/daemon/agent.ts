@@ -105,7 +105,16 @@ export class Agent {
   }
 
   private constructor(options: AgentOptions, server: SocketServer, lock: FileLock) {
-    const { node, source, stateDir, log, masqueradeExceptions, routing = DEFAULT_ROUTING, installation, cluster } = options
+    const {
+      node,
+      source,
+      stateDir,
+      log,
+      masqueradeExceptions,
+      routing = DEFAULT_ROUTING,
+      installation,
+      cluster,
+    } = options
     const { store } = source
     this.#options = options
     this.#journal = openJournal(stateDir, log)

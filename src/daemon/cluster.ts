@@ -143,7 +143,9 @@ export class Cluster {
       ...(refusal === undefined
         ? []
         : [{ reason: 'SubnetRefused', message: refusal, action: 'UseSubnets', regarding } as const]),
-      ...claims.map((message) => ({ reason: 'SubnetClaimFailed', message, action: 'ClaimSubnets', regarding }) as const),
+      ...claims.map(
+        (message) => ({ reason: 'SubnetClaimFailed', message, action: 'ClaimSubnets', regarding }) as const,
+      ),
       ...this.#view.flaws().flatMap(notUnderstood),
     ]
   }
@@ -161,4 +163,3 @@ function notUnderstood({ file, message }: Problem): Trouble[] {
   const regarding: Regarding = { kind: kind as Regarding['kind'], namespace, name }
   return [{ reason: 'ObjectNotUnderstood', message, action: 'ReadObject', regarding }]
 }
-

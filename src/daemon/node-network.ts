@@ -137,7 +137,12 @@ export class NodeNetwork implements Ground {
   }
 
   problems(): readonly string[] {
-    return [...this.#problems, ...(this.#refusal === undefined ? [] : [this.#refusal]), ...this.#location.problems, ...this.peers.problems()]
+    return [
+      ...this.#problems,
+      ...(this.#refusal === undefined ? [] : [this.#refusal]),
+      ...this.#location.problems,
+      ...this.peers.problems(),
+    ]
   }
 
   /** Networks that the node itself is connected to. */

@@ -130,7 +130,10 @@ t.test('a cluster with a real API server', { skip: withoutControlPlane() }, asyn
     for (const { name } of lab.nodes) {
       const node = { apiVersion: 'v1', kind: 'Node', metadata: { name } }
       const { status } = (await settled(() => plane.get(node), isReported)) as unknown as NodeStatus
-      t.match(status.conditions.find(({ type }) => type === 'NetworkUnavailable'), { status: 'False' })
+      t.match(
+        status.conditions.find(({ type }) => type === 'NetworkUnavailable'),
+        { status: 'False' },
+      )
     }
   })
 

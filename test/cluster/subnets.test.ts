@@ -12,12 +12,17 @@ t.test('nodes whose cluster allocates no subnets claim their own', { skip: witho
   const agentArgs = ['--cluster-networks', '10.99.0.0/24', '--cluster-networks', 'fd00:99::/60']
   const sizes = ['--node-prefix-length-ipv4', '27', '--node-prefix-length-ipv6', '64']
   const { lab, objects } = await raiseCluster(t, 3, { agentArgs: [...agentArgs, ...sizes], allocated: false })
-  const pods = await Promise.all(lab.nodes.map(({ name }) => lab.start({ name: `on-${name}`, node: name, ports: PORTS })))
+  const pods = await Promise.all(
+    lab.nodes.map(({ name }) => lab.start({ name: `on-${name}`, node: name, ports: PORTS })),
+  )
 
   await t.test('no two nodes have the same, and pods reach pods', async (t) => {
     const subnets = await Promise.all(lab.nodes.map(async ({ agent }) => (await agent.status()).subnets))
     t.equal(new Set(subnets.flat()).size, 6)
-    t.ok(subnets.every(([v4 = '', v6 = '']) => /^10\.99\.0\.\d+\/27$/.test(v4) && /^fd00:99:/.test(v6)), String(subnets))
+    t.ok(
+      subnets.every(([v4 = '', v6 = '']) => /^10\.99\.0\.\d+\/27$/.test(v4) && /^fd00:99:/.test(v6)),
+      String(subnets),
+    )
     for (const client of pods)
       for (const server of pods)
         for (const [i, address] of server.addresses.entries()) {

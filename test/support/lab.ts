@@ -44,7 +44,10 @@ export class Lab {
   static async raise(count: number): Promise<Lab> {
     const nodes = layOut(count)
     const places = await raiseSegment(nodes)
-    return Lab.#raise(nodes.map((node, i) => ({ node, place: places[i]!, routing: {} })), new DirectoryObjects())
+    return Lab.#raise(
+      nodes.map((node, i) => ({ node, place: places[i]!, routing: {} })),
+      new DirectoryObjects(),
+    )
   }
 
   /** The same with something between the nodes. */
@@ -216,7 +219,11 @@ const podValue = ({ name, node, labels = {}, ports = [] }: PodSpec): KubeValue =
   spec: {
     nodeName: node,
     containers: [
-      { name: 'main', image: 'server', ports: ports.map(({ protocol, port }) => ({ containerPort: port, protocol, name: `p${port}` })) },
+      {
+        name: 'main',
+        image: 'server',
+        ports: ports.map(({ protocol, port }) => ({ containerPort: port, protocol, name: `p${port}` })),
+      },
     ],
   },
 })
