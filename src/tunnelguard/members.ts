@@ -53,7 +53,8 @@ export class Members {
 
   /** What has changed since the last call. */
   takeChanges(): Changes {
-    const [wanted, held]: [Sets<Element>, Sets<Element>] = [new Map(), new Map()]
+    const wanted: Sets<Element> = new Map()
+    const held: Sets<Element> = new Map()
     this.#each(this.#before, (set, key, before) => {
       const now = this.#counted.get(set)?.get(key)?.element
       if (now !== undefined) partOf(wanted, set).set(key, now)
