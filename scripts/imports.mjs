@@ -14,7 +14,10 @@ const LEVELS = [
   {
     level: 2,
     may: [0, 1],
-    folders: 'cni ipam routes proxy masquerade antispoof isolation hostports bandwidth subnets tunnelguard policy dns'.split(' '),
+    folders:
+      'cni ipam routes proxy masquerade antispoof isolation hostports bandwidth subnets tunnelguard policy dns'.split(
+        ' ',
+      ),
   },
   { level: 3, may: [0, 1], folders: ['kernel', 'kube'] },
   { level: 4, may: [0, 1, 2, 3, 4], folders: ['daemon', 'cli'] },
