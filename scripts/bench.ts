@@ -7,6 +7,7 @@ import { assertIsolated, isInside, runIsolated, untilStopped } from '../src/cli/
 import { Progress } from '../src/cli/demo/progress.js'
 import { MOUNT, mount } from '../src/kernel/libc.js'
 import { type Benchmark } from './bench/benchmark.js'
+import { clusterBenchmark } from './bench/cluster.js'
 import { cniBenchmark } from './bench/cni.js'
 import { figure } from './bench/figure.js'
 import { describeMachine } from './bench/machine.js'
@@ -14,7 +15,7 @@ import { jsonLine, readable, type Report } from './bench/report.js'
 
 /** `npm run bench -- NAME [--json]`: figures, side by side with those of others where they are installed. */
 
-const BENCHMARKS: readonly Benchmark[] = [cniBenchmark as Benchmark]
+const BENCHMARKS: readonly Benchmark[] = [cniBenchmark as Benchmark, clusterBenchmark as Benchmark]
 
 /** Below the private /run, so in memory. */
 const DIRECTORY = '/run/netloom-bench'
@@ -97,7 +98,9 @@ async function main(args: readonly string[]): Promise<ExitCode> {
   }
   try {
     const invocation = readArguments(args)
-    return isInside() ? await runInside(invocation) : await runIsolated(fileURLToPath(import.meta.url), args)
+    if (isInside()) return await runInside(invocation)
+    const prepared = invocation.benchmark.prepare?.() ?? EXIT.OK
+    return prepared === EXIT.OK ? await runIsolated(fileURLToPath(import.meta.url), args) : prepared
   } catch (error) {
     process.stderr.write(`bench: ${asError(error).message}\n`)
     if (!(error instanceof NetloomError)) return EXIT.FAILED

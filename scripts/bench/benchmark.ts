@@ -1,6 +1,6 @@
 import { type ParseArgsConfig } from 'node:util'
 import { type Progress } from '../../src/cli/demo/progress.js'
-import { type OptionValues } from '../../src/cli/command.js'
+import { type ExitCode, type OptionValues } from '../../src/cli/command.js'
 import { type Measured } from './figure.js'
 
 /** One row of `npm run bench`. */
@@ -15,6 +15,11 @@ export interface Benchmark<Settings = unknown> {
   readonly seconds: number
   /** @throws NetloomError naming the option that is wrong */
   readonly read: (values: OptionValues) => Settings
+  /**
+   * Runs before, outside of the namespaces: gets what needs a network.
+   * @returns `UNAVAILABLE` where it cannot be had, having said why
+   */
+  readonly prepare?: () => ExitCode
   /** Runs in network and mount namespaces of its own, with an empty /run in memory. */
   readonly run: (settings: Settings, surroundings: Surroundings) => Promise<readonly Measured[]>
 }

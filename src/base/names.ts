@@ -108,6 +108,9 @@ export const DEFAULT_SOCKET = '/run/netloom/agent.sock'
  */
 export const DEFAULT_STATE_DIR = '/run/netloom/state'
 
+/** File in it: what the agent knew of its own node. */
+export const NODE_MEMORY = 'node.json'
+
 /** What netloom leaves at objects of the Kubernetes API: prefix of its labels and annotations. */
 export const API_PREFIX = 'netloom.dev'
 

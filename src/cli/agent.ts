@@ -1,5 +1,6 @@
 import { createLog, type Logger } from '../base/log.js'
 import { Agent } from '../daemon/agent.js'
+import { type ClusterOptions } from '../daemon/cluster.js'
 import { conflistText } from '../daemon/conflist.js'
 import { Health, type Readiness } from '../daemon/health.js'
 import { type InstallationPlan } from '../daemon/installation.js'
@@ -12,6 +13,7 @@ import { ApiSource } from '../kube/api/source.js'
 import { DirectorySource } from '../kube/directory.js'
 import { type Source } from '../kube/source.js'
 import { type Routing } from '../routes/routing.js'
+import { clusterNetworksOf } from '../subnets/networks.js'
 import { type Command, EXIT, type ExitCode, type OptionValues } from './command.js'
 import { PLUGIN } from './demo/installation.js'
 import { optionsText, SETTING_OPTIONS, settingRows, settingsJson, settingsText } from './settings-text.js'
@@ -67,9 +69,13 @@ async function run(values: OptionValues): Promise<ExitCode> {
     log,
   )
   try {
+    const { source, cluster } = await createSource(settings, log)
+    // A start may wait for the API server: it ends with its source.
+    void stopped.then(() => source.close())
     agent = await Agent.start({
       node: settings.node,
-      source: await createSource(settings, log),
+      source,
+      cluster,
       socket: settings.socket,
       stateDir: settings.stateDir,
       masqueradeExceptions: settings.masqueradeExcept,
@@ -92,13 +98,21 @@ const listenForProbes = async (
   log: Logger,
 ): Promise<Health | undefined> => (healthAddress === 'off' ? undefined : Health.listen(healthAddress, readiness, log))
 
-async function createSource(settings: AgentSettings, log: Logger): Promise<Source> {
-  const { source, kubeconfig, node, clusterNetworks, claimNamespace } = settings
-  if (source.kind === 'directory') return new DirectorySource(source.path, { log })
+/** Where the agent learns how everything is to be, and what it says to the API server, if there is one. */
+async function createSource(
+  settings: AgentSettings,
+  log: Logger,
+): Promise<{ readonly source: Source; readonly cluster?: ClusterOptions }> {
+  const { source, kubeconfig, node, claimNamespace } = settings
+  if (source.kind === 'directory') return { source: new DirectorySource(source.path, { log }) }
+  const networks = clusterNetworksOf(settings)
   const access = await findAccess({ kubeconfig, env: process.env })
   const client = new HttpApiClient(access, { userAgent: `netloom/${VERSION}` })
-  const claims = clusterNetworks.length > 0 ? claimNamespace : undefined
-  return new ApiSource({ client, server: client.server, node, claimNamespace: claims, log })
+  const claims = networks.length > 0 ? claimNamespace : undefined
+  return {
+    source: new ApiSource({ client, server: client.server, node, claimNamespace: claims, log }),
+    cluster: { client, networks, claimNamespace },
+  }
 }
 
 const routingOf = ({ routeMode, vxlanVni, vxlanPort, mtu, nodeInterface, nodeCidr }: AgentSettings): Routing => ({

@@ -12,6 +12,7 @@ import {
   IFB_PREFIX,
   ROUTE_PROTOCOL,
   VETH_PREFIX,
+  NODE_MEMORY,
 } from '../base/names.js'
 import { ANTISPOOF_TABLES } from '../antispoof/layout.js'
 import { HOSTPORTS } from '../hostports/layout.js'
@@ -93,18 +94,23 @@ const removalText = (files: readonly string[]): string => files.map((file) => `r
 
 /** Our files that are there; whatever else stands beside them is not ours. */
 const filesOf = (stateDir: string, socket: string): string[] =>
-  [...journalFiles(join(stateDir, LEASES)), join(stateDir, LOCK), socket].filter((path) => {
-    const there = lstatSync(path, { throwIfNoEntry: false })
-    return there !== undefined && (path === socket ? there.isSocket() : there.isFile())
-  })
+  [...journalFiles(join(stateDir, LEASES)), join(stateDir, LOCK), join(stateDir, NODE_MEMORY), socket].filter(
+    (path) => {
+      const there = lstatSync(path, { throwIfNoEntry: false })
+      return there !== undefined && (path === socket ? there.isSocket() : there.isFile())
+    },
+  )
+
+/** Somebody uses it, it is gone, or it is a mount: in a container, over a root that is read-only. */
+const KEPT = new Set(['ENOTEMPTY', 'ENOENT', 'EBUSY', 'EROFS'])
 
 /** Folders that were made for our files go with them, unless somebody uses them for more. */
 function removeEmpty(folder: string): void {
   try {
     rmdirSync(folder)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOTEMPTY' && code !== 'ENOENT' && code !== 'EBUSY') throw asNetloomError(error, `remove ${folder}`)
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (!KEPT.has(code)) throw asNetloomError(error, `remove ${folder}`)
   }
 }
 

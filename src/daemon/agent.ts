@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { NetloomError } from '../base/errors.js'
 import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
@@ -10,6 +11,7 @@ import { type Source } from '../kube/source.js'
 import { DEFAULT_ROUTING, type Routing } from '../routes/routing.js'
 import { Attachments } from './attachments.js'
 import { type AgentStatus } from './client.js'
+import { Cluster, type ClusterOptions, type ClusterView } from './cluster.js'
 import { answerCni, answerEarly } from './cni.js'
 import { type Companions, companions } from './companions.js'
 import { Delegation } from './delegation.js'
@@ -17,6 +19,7 @@ import { FileLock } from '../kernel/lock.js'
 import { Installation, type InstallationPlan } from './installation.js'
 import { type Keeping } from './keeper.js'
 import { Kernel } from './kernel.js'
+import { NodeMemory } from './node-memory.js'
 import { NodeNetwork } from './node-network.js'
 import { routeText } from './peers.js'
 import { LOCK, openJournal, salvagedText } from './leases.js'
@@ -37,13 +40,22 @@ export interface AgentOptions {
   readonly routing?: Routing
   /** What the runtime of this node gets; undefined where somebody else installs it. */
   readonly installation?: InstallationPlan | undefined
+  /** What it says to the API server; undefined where there is none. */
+  readonly cluster?: ClusterOptions | undefined
   readonly log: Logger
 }
 
 /** Milliseconds to wait for a call that is under way without an agent, or for an agent that is ending its last calls. */
 const LOCK_MS = 15_000
 
+/**
+ * Milliseconds for a source of truth to say anything. Then the agent goes on with what the one before it knew, so that
+ * pods come and go on a node that restarts its agent while the API server is away.
+ */
+const PATIENCE_MS = 5000
+
 const STARTING = 'the agent is starting'
+const UNINFORMED = 'nothing is known of the cluster yet; what the kernel holds stays as it is'
 
 /** One node's agent: it wires the parts, and stops them in the opposite order. What it made stays when it stops. */
 export class Agent {
@@ -58,7 +70,11 @@ export class Agent {
   readonly #server: SocketServer
   readonly #lock: FileLock
   readonly #installation: Installation | undefined
+  readonly #memory: NodeMemory
+  readonly #cluster: Cluster | undefined
   #notReady: string | undefined = STARTING
+  /** The source has said everything once; until then the kernel holds what nobody may judge. */
+  #informed = false
 
   /**
    * Starts an agent; answers when the node's network and its Services stand. Calls are answered before, with "try again
@@ -89,11 +105,12 @@ export class Agent {
   }
 
   private constructor(options: AgentOptions, server: SocketServer, lock: FileLock) {
-    const { node, source, stateDir, log, masqueradeExceptions, routing = DEFAULT_ROUTING, installation } = options
+    const { node, source, stateDir, log, masqueradeExceptions, routing = DEFAULT_ROUTING, installation, cluster } = options
     const { store } = source
     this.#options = options
     this.#journal = openJournal(stateDir, log)
     this.#pool = new Pool([], this.#journal.leases, this.#journal.released)
+    this.#memory = new NodeMemory(stateDir, node, log)
     const kernel = new Kernel()
     this.#kernel = kernel
     this.#network = new NodeNetwork({
@@ -103,7 +120,12 @@ export class Agent {
       log,
       masqueradeExceptions,
       routing,
-      onSubnets: (subnets) => (this.#pool.subnets = subnets),
+      former: this.#memory.node?.podCIDRs ?? [],
+      standIn: () => (this.#informed ? undefined : this.#memory.node),
+      onSubnets: (subnets, self) => {
+        this.#pool.subnets = subnets
+        if (subnets.length > 0) this.#memory.keep(subnets, self)
+      },
       leases: () => this.#pool.leases.values(),
       onBridge: async (surroundings) => {
         await this.#attachments.reattach(surroundings)
@@ -129,6 +151,19 @@ export class Agent {
     this.#lock = lock
     const isReady = (): boolean => this.whyNotReady() === undefined
     this.#installation = installation && new Installation({ ...installation, isReady, log })
+    this.#cluster = cluster && new Cluster(node, cluster, this.#view(isReady), log)
+  }
+
+  #view(ready: () => boolean): ClusterView {
+    const network = this.#network
+    return {
+      ready,
+      published: () => network.published,
+      subnets: () => network.subnets,
+      hostNetworks: () => network.hostNetworks,
+      refusal: () => network.refusal,
+      flaws: () => this.#options.source.problems(),
+    }
   }
 
   async #start(): Promise<void> {
@@ -138,25 +173,45 @@ export class Agent {
       network: (event) => this.#network.observed(event),
       neighboursOf: (index) => this.#network.peers.isDevice(index),
       ruleset: (table) => {
-        this.#network.drifted(table)
-        this.#services.drifted(table)
+        if (this.#informed) {
+          this.#network.drifted(table)
+          this.#services.drifted(table)
+        }
         for (const keeper of this.#keepers) keeper.drifted(table)
       },
     })
     source.subscribe((changes) => {
+      this.#informed = true
       this.#network.update(changes)
       this.#services.update(changes)
+      this.#cluster?.update(changes)
     })
-    await source.start()
+    this.#cluster?.start()
+    const informed = source.start()
+    const standIn = this.#memory.node !== undefined && !(await settles(informed, PATIENCE_MS))
+    if (!standIn) await informed
+    this.#informed = !standIn
     await this.#network.start()
     this.#network.watch()
     if (this.#journal.salvaged !== undefined) await this.#attachments.adopt()
     await this.#attachments.recover((name) => name.startsWith(VETH_PREFIX) || name.startsWith(IFB_PREFIX))
     for (const keeper of this.#keepers) await keeper.start()
+    if (standIn) await this.#standIn(informed)
     await this.#services.reconciler.now()
     this.#notReady = undefined
     this.#installation?.look()
+    this.#cluster?.becameReady()
     log.info({ node, version: VERSION, subnets: this.#network.subnets.map(formatCidr) }, 'agent is ready')
+  }
+
+  /** Attaches pods with what is remembered until the source of truth has said everything. */
+  async #standIn(informed: Promise<void>): Promise<void> {
+    const { log } = this.#options
+    log.warn('nothing is known of the cluster yet; pods are attached with what the last agent knew of this node')
+    this.#notReady = undefined
+    await informed
+    this.#informed = true
+    await this.#network.start()
   }
 
   get #keepers(): readonly Keeping[] {
@@ -169,6 +224,8 @@ export class Agent {
     const network = this.#network
     if (network.bridge === undefined)
       return network.problems()[0] ?? network.reconciler.error?.message ?? "the node's bridge does not stand yet"
+    if (!this.#informed) return undefined
+    if (this.#cluster?.incomplete !== undefined) return this.#cluster.incomplete
     if (this.#services.stand) return undefined
     return this.#services.reconciler.error?.message ?? 'the Services are not in the kernel yet'
   }
@@ -177,13 +234,24 @@ export class Agent {
     switch (body['method']) {
       case 'cni': {
         const { log } = this.#options
-        return answerCni(body, { attachments: this.#attachments, notReady: () => this.whyNotReady(), log })
+        const notReady = (): string | undefined => this.whyNotReady()
+        const onFailure = (pod: string, error: NetloomError): void => this.#tellFailure(pod, error)
+        return answerCni(body, { attachments: this.#attachments, notReady, onFailure, log })
       }
       case 'status':
         return { ok: true, result: this.status() }
       default:
         throw new NetloomError('unsupported', `method: '${String(body['method'])}' is unknown`, { field: 'method' })
     }
+  }
+
+  /** What an administrator has to put right, as pods cannot come before: told at the pod. */
+  #tellFailure(pod: string, { code, errno, field, message }: NetloomError): void {
+    const [namespace = '', name = ''] = pod.split('/')
+    const exhausted = code === 'exhausted' && errno === undefined
+    const taken = code === 'exists' && field?.includes('portMappings') === true
+    if (!exhausted && !taken) return
+    this.#cluster?.failed({ namespace, name }, exhausted ? 'AddressPoolExhausted' : 'PortConflict', message)
   }
 
   status(): AgentStatus {
@@ -204,6 +272,8 @@ export class Agent {
       problems: [
         ...this.#network.problems(),
         ...this.#services.problems(),
+        ...(this.#informed ? [] : [UNINFORMED]),
+        ...(this.#cluster?.problems() ?? []),
         ...(this.#installation?.problems() ?? []),
         ...(this.#journal.rewriteError === undefined ? [] : [this.#journal.rewriteError.message]),
         ...(this.#journal.salvaged === undefined ? [] : [salvagedText(this.#journal.salvaged)]),
@@ -223,6 +293,7 @@ export class Agent {
   async stop(): Promise<void> {
     this.#installation?.close()
     await this.#server.close()
+    await this.#cluster?.close()
     await this.#options.source.close()
     const reconcilers = [this.#services, ...this.#keepers].map(({ reconciler }) => reconciler)
     await Promise.all([this.#network.close(), ...reconcilers.map((reconciler) => reconciler.close())])
@@ -230,4 +301,17 @@ export class Agent {
     this.#journal.close()
     this.#lock.release()
   }
+}
+
+/** Whether something ends within some time, well or not. */
+async function settles(ending: Promise<unknown>, ms: number): Promise<boolean> {
+  const ended = ending.then(
+    () => true,
+    () => true,
+  )
+  const timer = new AbortController()
+  const late = sleep(ms, false, { signal: timer.signal }).catch(() => false)
+  const answer = await Promise.race([ended, late])
+  timer.abort()
+  return answer
 }

@@ -1,4 +1,4 @@
-import { asError } from '../base/errors.js'
+import { asError, asNetloomError, NetloomError } from '../base/errors.js'
 import { type Cidr, formatCidr } from '../base/ip.js'
 import { API_MANAGER, MANAGED_BY_LABEL } from '../base/names.js'
 import { type ApiClient, type ApiRequest } from '../kube/api/client.js'
@@ -46,8 +46,14 @@ export class ClaimStore {
 
   /** The own Node. @throws NetloomError `not-found` while there is none */
   async self(signal: AbortSignal): Promise<NodeSubnet> {
-    const path = `/api/v1/nodes/${encodeURIComponent(this.#options.node)}`
-    return readNodeSubnet(new Cursor(await this.#call({ method: 'GET', path, signal })))
+    const { node } = this.#options
+    const path = `/api/v1/nodes/${encodeURIComponent(node)}`
+    try {
+      return readNodeSubnet(new Cursor(await this.#call({ method: 'GET', path, signal })))
+    } catch (error) {
+      if (asNetloomError(error).code !== 'not-found') throw error
+      throw new NetloomError('not-found', `there is no Node ${node} yet, as which kubelet registers`, { cause: error })
+    }
   }
 
   /**

@@ -1,5 +1,5 @@
 import { type Logger } from '../base/log.js'
-import { NetloomError } from '../base/errors.js'
+import { asNetloomError, NetloomError } from '../base/errors.js'
 import { type CniReplyBody, type FrameBody } from '../codec/frame.js'
 import { CNI_CODE, cniError, CniFailure } from '../cni/error.js'
 import { type CniRequest, type Command, parseRequest, versionForErrors } from '../cni/request.js'
@@ -10,6 +10,8 @@ export interface CniOptions {
   readonly attachments: Attachments
   /** Why pods cannot be attached at the moment; undefined when they can. */
   readonly notReady: () => string | undefined
+  /** Told of a call for a pod that failed. */
+  readonly onFailure?: ((pod: string, error: NetloomError) => void) | undefined
   readonly log: Logger
 }
 
@@ -73,15 +75,18 @@ export const answerEarly = (raw: FrameBody, reason: string): CniReplyBody => ({
 export async function answerCni(raw: FrameBody, options: CniOptions): Promise<CniReplyBody> {
   const started = performance.now()
   const { log } = options
+  let pod: string | undefined
   try {
     if (raw['command'] === 'VERSION') return printed(versions(raw))
     const request = parseRequest(raw)
+    pod = request.args.pod
     const result = await VERBS[request.command](request, options)
     const { command, containerId, ifname, args } = request
     log.info({ command, containerId, ifname, pod: args.pod, ms: Math.round(performance.now() - started) }, 'CNI call')
     return printed(result)
   } catch (error) {
     log.warn({ command: raw['command'], containerId: raw['containerId'], err: error }, 'CNI call failed')
+    if (pod !== undefined) options.onFailure?.(pod, asNetloomError(error))
     return failed(error, raw)
   }
 }

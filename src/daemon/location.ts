@@ -1,11 +1,12 @@
-import { type Ip } from '../base/ip.js'
-import { BRIDGE, TUNNELS } from '../base/names.js'
+import { type Ip, networkOf } from '../base/ip.js'
+import { BRIDGE, TUNNELS, VETH_PREFIX } from '../base/names.js'
 import { type Address } from '../codec/rtnl/address.js'
 import { type Link } from '../codec/rtnl/link.js'
 import { type Node } from '../model/node.js'
 import { publishedAddresses, type Selected, selectNodeAddresses } from '../routes/node-addresses.js'
 import { type Routing } from '../routes/routing.js'
 import { type Underlay, underlaysOf } from '../routes/underlay.js'
+import { type HostNetwork } from '../subnets/judge.js'
 
 export interface LocationOptions {
   readonly routing: Routing
@@ -15,6 +16,16 @@ export interface LocationOptions {
 
 /** Links of the node's own making: what is on them leads to its pods. */
 const OWN_LINKS: ReadonlySet<string> = new Set([BRIDGE, ...Object.values(TUNNELS)])
+
+/** Networks that links are connected to which are none of ours; a single address is no network. */
+export const hostNetworks = (addresses: readonly Address[], links: ReadonlyMap<number, Link>): HostNetwork[] =>
+  addresses.flatMap(({ family, address, prefix, index }) => {
+    const device = links.get(index)?.name
+    if (device === undefined || prefix === family.bits || isOwn(device)) return []
+    return [{ cidr: networkOf(family, address, prefix), device }]
+  })
+
+const isOwn = (device: string): boolean => OWN_LINKS.has(device) || device.startsWith(VETH_PREFIX)
 
 /** Where a node stands among the others: its addresses, and the links and networks that they are on. */
 export class Location {

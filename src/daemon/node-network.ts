@@ -1,6 +1,6 @@
 import { NetloomError } from '../base/errors.js'
 import { IPV6 } from '../base/family.js'
-import { type Cidr } from '../base/ip.js'
+import { type Cidr, cidrContains } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
 import { BRIDGE, POD_ROUTE_PROTOCOL } from '../base/names.js'
 import { type Bridge, type Surroundings } from '../cni/attach.js'
@@ -19,9 +19,10 @@ import { planBridge, watchedSysctls } from '../routes/bridge.js'
 import { type PeerRoute } from '../routes/ways.js'
 import { type Routing } from '../routes/routing.js'
 import { podMtu } from '../routes/underlay.js'
+import { judgeSubnets } from '../subnets/judge.js'
 import { type Ground } from './ground.js'
 import { type Kernel } from './kernel.js'
-import { Location } from './location.js'
+import { hostNetworks, Location } from './location.js'
 import { LinkWatch } from './link-watch.js'
 import { Masquerade } from './masquerade.js'
 import { Peers } from './peers.js'
@@ -35,9 +36,13 @@ export interface NodeNetworkOptions {
   /** Destinations outside of the pod networks that pods reach with their own addresses. */
   readonly masqueradeExceptions: readonly Cidr[]
   readonly routing: Routing
+  /** Subnets that the agent before this one worked with. */
+  readonly former?: readonly Cidr[]
+  /** The node as that agent knew it, for as long as nobody says how it is. */
+  readonly standIn?: () => Node | undefined
   readonly log: Logger
   /** Told the pod networks of this node whenever they may have changed. */
-  readonly onSubnets: (subnets: readonly Cidr[]) => void
+  readonly onSubnets: (subnets: readonly Cidr[], self: Node) => void
   /** Told what to publish whenever it is another: see {@link NodeNetwork.published}. */
   readonly onPublished?: (addresses: readonly string[] | undefined) => void
   /** All that are attached. */
@@ -66,6 +71,9 @@ export class NodeNetwork implements Ground {
   #mtu: number
   #subnets: readonly Cidr[] = []
   #problems: readonly string[] = []
+  #hostNetworks: readonly Cidr[] = []
+  /** Why the subnets that the Node has are not used. */
+  #refusal: string | undefined
   /** False where bridge, addresses or links may be others than the last run left or found them. */
   #stands = false
   /** Runs that have begun, and the last of them that made bridge and masquerade as the leases want them. */
@@ -129,7 +137,17 @@ export class NodeNetwork implements Ground {
   }
 
   problems(): readonly string[] {
-    return [...this.#problems, ...this.#location.problems, ...this.peers.problems()]
+    return [...this.#problems, ...(this.#refusal === undefined ? [] : [this.#refusal]), ...this.#location.problems, ...this.peers.problems()]
+  }
+
+  /** Networks that the node itself is connected to. */
+  get hostNetworks(): readonly Cidr[] {
+    return this.#hostNetworks
+  }
+
+  /** Why the node does not work with the subnets that it is given; undefined where it does. */
+  get refusal(): string | undefined {
+    return this.#refusal
   }
 
   /** Another node's coming costs the bridge nothing: only what the masquerade excepts is more than before. */
@@ -139,10 +157,14 @@ export class NodeNetwork implements Ground {
     this.reconciler.trigger()
   }
 
-  /** Makes all as wanted for the first time. */
+  /** Makes all as wanted for the first time, as far as the source of truth says what that is. */
   async start(): Promise<void> {
+    const { store, node } = this.#options
+    // A source that was started before tells no snapshot.
+    this.peers.update([...store.all('Node')].map(([key, after]) => ({ kind: 'Node', key, before: undefined, after })))
+    this.#stands = false
     await this.reconciler.now()
-    await this.peers.reconciler.now()
+    if (store.get('Node', node) !== undefined) await this.peers.reconciler.now()
   }
 
   /** Begins to look after our links and the node's own. */
@@ -183,7 +205,7 @@ export class NodeNetwork implements Ground {
   /** Where addresses are selected, any may be the one that is waited for. */
   #mayBeOwn(address: string): boolean {
     const { node, routing, store } = this.#options
-    if (routing.select.interfaces !== undefined || routing.select.cidrs !== undefined) return true
+    if ([...(routing.select.interfaces ?? []), ...(routing.select.cidrs ?? [])].length > 0) return true
     return store.get('Node', node)?.internalIPs.some((own) => own.address === address) ?? false
   }
 
@@ -207,8 +229,9 @@ export class NodeNetwork implements Ground {
   }
 
   async #run(): Promise<void> {
-    const { node, store, onSubnets } = this.#options
-    const self = store.get('Node', node)
+    const { node, store, standIn, onSubnets } = this.#options
+    const known = store.get('Node', node)
+    const self = known ?? standIn?.()
     const run = ++this.#runs
     if (self === undefined || self.podCIDRs.length === 0) {
       // What stands is left standing: an answer that is missing says nothing about the pods that run.
@@ -216,7 +239,6 @@ export class NodeNetwork implements Ground {
       return
     }
     this.#problems = []
-    this.#subnets = self.podCIDRs
     if (!this.#stands) {
       // What happens from here on may come too late for this run.
       this.#stands = true
@@ -224,35 +246,59 @@ export class NodeNetwork implements Ground {
         this.#stands = false
         throw error
       })
-      onSubnets(self.podCIDRs)
+      onSubnets(this.#subnets, self)
     }
-    await this.#reconcileMasquerade(self)
+    // Of other nodes nothing is known while this one is only remembered: what stands is right, or nobody knows better.
+    if (known !== undefined) await this.#reconcileMasquerade()
     this.#fitted = run
   }
 
   /** Where the node is, and its bridge. */
   async #stand(self: Node): Promise<void> {
-    const { kernel, routing } = this.#options
+    const { kernel, routing, store } = this.#options
     const addresses = await observeAddresses(kernel.route)
     const links = await observeLinksBy(
       kernel.route,
       addresses.map(({ index }) => index),
     )
+    this.#subnets = this.#judge(self, addresses, links)
     this.#location.find(self, addresses, links)
     this.#mtu = podMtu(routing, this.#location.underlays)
-    await this.#reconcileBridge(self, addresses, links)
-    this.peers.follow({ subnets: self.podCIDRs, underlays: this.#location.underlays })
+    if (this.#subnets.length === 0) return // and the refusal says why
+    await this.#reconcileBridge(addresses, links)
+    if (store.get('Node', self.name) !== undefined)
+      this.peers.follow({ subnets: this.#subnets, underlays: this.#location.underlays })
   }
 
-  async #reconcileBridge(self: Node, addresses: readonly Address[], links: ReadonlyMap<number, Link>): Promise<void> {
+  /** The subnets to work with: those that the Node has, unless something speaks against them. */
+  #judge(self: Node, addresses: readonly Address[], links: ReadonlyMap<number, Link>): readonly Cidr[] {
+    const { former = [], leases, log } = this.#options
+    const current = this.#subnets.length > 0 ? this.#subnets : former
+    const pods = [...leases()].flatMap((lease) => lease.addresses.map(({ address }) => address))
+    const connected = hostNetworks(addresses, links)
+    this.#hostNetworks = connected.map(({ cidr }) => cidr)
+    const verdict = judgeSubnets({
+      current,
+      inUse: current.filter((subnet) => pods.some((address) => cidrContains(subnet, address))),
+      desired: self.podCIDRs,
+      hostNetworks: connected,
+    })
+    const refusal = verdict.verdict === 'refuse' ? verdict.message : undefined
+    if (refusal !== undefined && refusal !== this.#refusal) log.error({ node: self.name }, refusal)
+    this.#refusal = refusal
+    return verdict.verdict === 'accept' ? verdict.subnets : current
+  }
+
+  async #reconcileBridge(addresses: readonly Address[], links: ReadonlyMap<number, Link>): Promise<void> {
     const { kernel, onBridge, onRedirect } = this.#options
+    const subnets = this.#subnets
     const underlays = this.#location.underlays
     // Of the two, the one that IPv6 routers are heard on.
     const uplink = underlays.find(({ family }) => family === IPV6) ?? underlays[0]
     const desired = {
       name: BRIDGE,
-      subnets: self.podCIDRs,
-      gateways: furtherNetworks(this.#options.leases(), self.podCIDRs).gateways,
+      subnets,
+      gateways: furtherNetworks(this.#options.leases(), subnets).gateways,
       mtu: this.#mtu,
       uplink: uplink?.link,
     }
@@ -266,9 +312,9 @@ export class NodeNetwork implements Ground {
     const link = ops.length === 0 ? actual.link : await observeLink(kernel.route, BRIDGE)
     this.#links.expect([[BRIDGE, link], ...underlays.map(({ link: name, index }) => [name, links.get(index)] as const)])
     if (link === undefined) return
-    const bridge = { name: BRIDGE, index: link.index, mac: gatewayMac(self.podCIDRs) }
+    const bridge = { name: BRIDGE, index: link.index, mac: gatewayMac(subnets) }
     const redirect = callsIptables(link)
-    const surroundings = { bridge, covered: self.podCIDRs, redirect }
+    const surroundings = { bridge, covered: subnets, redirect }
     const [anew, redirected] = [link.index !== this.#bridge?.index, redirect !== this.#redirect]
     if (anew) await onBridge(surroundings)
     else if (redirected) await onRedirect(surroundings)
@@ -276,10 +322,11 @@ export class NodeNetwork implements Ground {
     this.#redirect = redirect
   }
 
-  async #reconcileMasquerade(self: Node): Promise<void> {
-    const { masqueraded, networks } = furtherNetworks(this.#options.leases(), self.podCIDRs)
+  async #reconcileMasquerade(): Promise<void> {
+    const subnets = this.#subnets
+    const { masqueraded, networks } = furtherNetworks(this.#options.leases(), subnets)
     await this.#masquerade.reconcile({
-      sources: [...self.podCIDRs, ...masqueraded],
+      sources: [...subnets, ...masqueraded],
       exceptions: [...this.peers.known(), ...networks, ...this.#options.masqueradeExceptions],
     })
   }

@@ -65,7 +65,8 @@ export class NodeReport {
 
   /** The Node may have changed. While writing fails, the next attempt is soon enough. */
   look(): void {
-    if (this.#wish !== undefined && this.#backoff.failures === 0) this.#soon()
+    const isComing = this.#running === undefined && this.#backoff.failures > 0
+    if (this.#wish !== undefined && !isComing) this.#soon()
   }
 
   /** Why the Node is not as wished; undefined where it is, or nobody has tried yet. */
@@ -99,7 +100,7 @@ export class NodeReport {
       (error: unknown) => this.#failed(asNetloomError(error)),
     )
     this.#running = undefined
-    this.#schedule(this.#again ? 0 : waitMs)
+    this.#schedule(this.#again && this.#backoff.failures === 0 ? 0 : waitMs)
     this.#again = false
   }
 

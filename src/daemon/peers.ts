@@ -42,7 +42,7 @@ export interface Standpoint {
   readonly underlays: readonly Underlay[]
 }
 
-/** Milliseconds to gather events. */
+/** Milliseconds to gather events of the kernel. What happens to Nodes together, their source has gathered already. */
 const GATHER_MS = 20
 
 /** Milliseconds after which all is read, though nobody told of a change. */

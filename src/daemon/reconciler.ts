@@ -23,7 +23,8 @@ export class Reconciler {
   #running: Promise<void> | undefined
   /** The run behind the one under way, which is asked for. */
   #next: Promise<void> | undefined
-  #again = false
+  /** Milliseconds to wait for more once the run under way has ended; undefined where nothing has changed meanwhile. */
+  #again: number | undefined
   #failures = 0
   #error: { readonly message: string; readonly since: number } | undefined
   #closed = false
@@ -37,11 +38,14 @@ export class Reconciler {
     return this.#error
   }
 
-  /** Something may have changed: run soon. */
-  trigger(): void {
+  /**
+   * Something may have changed: run soon.
+   * @param gatherMs instead of the usual time, for what has been gathered already
+   */
+  trigger(gatherMs = this.#options.gatherMs): void {
     if (this.#closed) return
-    if (this.#running !== undefined) this.#again = true
-    else this.#schedule(this.#options.gatherMs)
+    if (this.#running !== undefined) this.#again = Math.min(gatherMs, this.#again ?? Infinity)
+    else this.#schedule(gatherMs)
   }
 
   /**
@@ -85,8 +89,8 @@ export class Reconciler {
       this.#running = undefined
       if (this.#closed) return
       if (this.#failures > 0) this.#schedule(Math.min(RETRY.first * 2 ** (this.#failures - 1), RETRY.last))
-      else if (this.#again) this.#schedule(this.#options.gatherMs)
-      this.#again = false
+      else if (this.#again !== undefined) this.#schedule(this.#again)
+      this.#again = undefined
     })
     return this.#running
   }

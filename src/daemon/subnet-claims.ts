@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asNetloomError, NetloomError } from '../base/errors.js'
-import { type Cidr, cidrsOverlap, formatCidr } from '../base/ip.js'
+import { asNetloomError, type ErrorCode, NetloomError } from '../base/errors.js'
+import { type Cidr, formatCidr } from '../base/ip.js'
 import { type Logger } from '../base/log.js'
 import { ApiError } from '../kube/api/answer.js'
 import { Backoff } from '../kube/api/backoff.js'
@@ -49,11 +49,16 @@ const WORTH_TELLING = 3
 
 const CLOCK: Timers = {
   now: Date.now,
-  sleep: (ms, signal) => sleep(ms, undefined, { signal, ref: false }),
+  sleep: (ms, signal) => sleep(ms, undefined, { signal }),
 }
 
-/** What another node did in between: the claims are looked at again. */
-const OVERTAKEN: ReadonlySet<string> = new Set(['exists', 'conflict', 'not-found'])
+/** Refusals that say that somebody else was faster, by step: the claims are looked at again. */
+const OVERTAKEN: Readonly<Record<Step['do'], readonly ErrorCode[]>> = {
+  claim: ['exists'],
+  renew: ['conflict', 'not-found'],
+  'take over': ['conflict', 'not-found'],
+  withdraw: ['conflict', 'not-found'],
+}
 
 /**
  * The subnets that this node claims where the cluster allocates none, one for each family.
@@ -68,7 +73,7 @@ export class SubnetClaims {
   readonly #backoff: Backoff
   #started: Promise<readonly Cidr[]> | undefined
   #loop: Promise<void> | undefined
-  #wake: AbortController | undefined
+  #wake = new AbortController()
   #held: readonly Cidr[] = []
   #advice: readonly string[] = []
   #failure: string | undefined
@@ -100,7 +105,7 @@ export class SubnetClaims {
 
   /** Something may have happened to the claims: look now, and not only at the next renewal. */
   check(): void {
-    this.#wake?.abort()
+    this.#wake.abort()
   }
 
   /** Ends renewals; the claims stay. */
@@ -131,7 +136,6 @@ export class SubnetClaims {
 
   /** Waits; ended early by {@link check} and {@link close}. */
   async #pause(ms: number): Promise<void> {
-    this.#wake = new AbortController()
     const signal = AbortSignal.any([this.#wake.signal, this.#closing.signal])
     await this.#options.timers.sleep(ms, signal).catch(() => undefined) // being woken is no failure
   }
@@ -141,8 +145,9 @@ export class SubnetClaims {
     const { signal } = this.#closing
     for (;;) {
       signal.throwIfAborted()
+      if (this.#wake.signal.aborted) this.#wake = new AbortController()
       try {
-        this.#held = await this.#attempt(signal)
+        await this.#attempt(signal)
         this.#failure = undefined
         this.#backoff.reset()
         return
@@ -166,13 +171,11 @@ export class SubnetClaims {
   }
 
   #messageOf({ code, message }: NetloomError): string {
-    if (code === 'exhausted') return message
-    if (code === 'not-found') return `there is no Node ${this.#options.node} yet: ${message}`
-    return `claiming subnets failed: ${message}`
+    return code === 'exhausted' ? message : `claiming subnets failed: ${message}`
   }
 
   /** Looks, and does what is planned, until nothing is to be looked at again. */
-  async #attempt(signal: AbortSignal): Promise<readonly Cidr[]> {
+  async #attempt(signal: AbortSignal): Promise<void> {
     const self = await this.#store.self(signal)
     const disputes = new Backoff({ ...YIELD, random: this.#options.random })
     /** Names that somebody holds, be it by a Lease that is no claim. */
@@ -185,10 +188,10 @@ export class SubnetClaims {
       for (const step of steps) outcomes.push(await this.#do(step, self, { term, refused, signal }))
       if (outcomes.includes('overtaken')) await this.#options.timers.sleep(disputes.fail(), signal)
       if (outcomes.some((outcome) => outcome !== 'done')) continue
-      this.#advice = [...problems]
-      if (exhausted.length > 0) throw new NetloomError('exhausted', problems.at(-1) ?? 'no subnet is free')
-      if (self.podCIDRs.length > 0) return self.podCIDRs
-      return steps.flatMap((step) => (step.do === 'renew' ? [step.claim.subnet] : []))
+      this.#advice = problems
+      this.#held = self.podCIDRs.length > 0 ? self.podCIDRs : renewedBy(steps)
+      if (exhausted.length > 0) throw new NetloomError('exhausted', exhausted.join('; '))
+      return
     }
   }
 
@@ -234,12 +237,15 @@ export class SubnetClaims {
       }
     } catch (thrown) {
       const error = asNetloomError(thrown)
-      if (!OVERTAKEN.has(error.code)) throw error
+      if (!OVERTAKEN[step.do].includes(error.code)) throw error
       if (step.do === 'claim') refused.push(step.subnet)
       return step.do === 'claim' ? 'look again' : 'overtaken'
     }
   }
 }
+
+const renewedBy = (steps: readonly Step[]): Cidr[] =>
+  steps.flatMap((step) => (step.do === 'renew' ? [step.claim.subnet] : []))
 
 /**
  * How a step ended: for good, so that the claims have to be looked at again, or so that somebody else was in the way.

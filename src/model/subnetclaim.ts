@@ -12,7 +12,10 @@ import { readNodeName } from './name.js'
 export interface SubnetClaim extends Identity {
   readonly kind: 'SubnetClaim'
   readonly subnet: Cidr
-  /** Name of the Node that holds it (spec.holderIdentity); undefined while nobody does. */
+  /**
+   * Name of the Node that holds it (spec.holderIdentity); undefined while nobody does, or has not acquired it yet
+   * (spec.acquireTime): such a claim may still be withdrawn in favour of another that overlaps.
+   */
   readonly node: string | undefined
 }
 
@@ -24,11 +27,13 @@ export function readSubnetClaim(object: Cursor): SubnetClaim | undefined {
   const metadata = object.field('metadata')
   const subnet = metadata.field('annotations').field(SUBNET_ANNOTATION)
   if (metadata.field('labels').field(MANAGED_BY_LABEL).value !== API_MANAGER || subnet.absent) return undefined
-  const holder = object.field('spec').field('holderIdentity')
+  const spec = object.field('spec')
+  const holder = spec.field('holderIdentity')
+  const node = holder.value === '' ? undefined : holder.optional(readNodeName)
   return {
     kind: 'SubnetClaim',
     ...readNamespaced(object),
     subnet: readPodCidr(subnet),
-    node: holder.value === '' ? undefined : holder.optional(readNodeName),
+    node: spec.field('acquireTime').absent ? undefined : node,
   }
 }

@@ -35,7 +35,10 @@ export function clusterNetworksOf(settings: ClusterNetworkSettings): ClusterNetw
     const nodePrefix = Number(settings[key])
     const most = cidr.family.bits - LEAST_HOST_BITS
     if (!Number.isInteger(nodePrefix) || nodePrefix < cidr.prefix || nodePrefix > most)
-      throw invalid(field, `${nodePrefix} is not within ${cidr.prefix} to ${most}, as subnets of ${formatCidr(cidr)} are`)
+      throw invalid(
+        field,
+        `${nodePrefix} is not within ${cidr.prefix} to ${most}, as subnets of ${formatCidr(cidr)} are`,
+      )
     return { cidr, nodePrefix }
   })
 }
@@ -43,8 +46,7 @@ export function clusterNetworksOf(settings: ClusterNetworkSettings): ClusterNetw
 function refuseOverlaps(cidrs: readonly Cidr[]): void {
   for (const [i, cidr] of cidrs.entries()) {
     const other = cidrs.slice(0, i).find((before) => cidrsOverlap(before, cidr))
-    if (other !== undefined)
-      throw invalid('cluster-networks', `${formatCidr(cidr)} and ${formatCidr(other)} overlap`)
+    if (other !== undefined) throw invalid('cluster-networks', `${formatCidr(cidr)} and ${formatCidr(other)} overlap`)
   }
 }
 

@@ -37,8 +37,8 @@ export interface ClaimPlan {
   readonly steps: readonly Step[]
   /** What a person has to know, or to do. */
   readonly problems: readonly string[]
-  /** Families of which there is no subnet left. */
-  readonly exhausted: readonly Family[]
+  /** A message for each family of which this node can get no subnet. */
+  readonly exhausted: readonly string[]
 }
 
 /** Families in which this node has no claim that it can keep: the Nodes are needed to choose one. */
@@ -52,7 +52,7 @@ export const lacking = (situation: Omit<Situation, 'nodes'>): Family[] =>
 export function planClaims(situation: Situation): ClaimPlan {
   const steps: Step[] = []
   const problems: string[] = []
-  const exhausted: Family[] = []
+  const exhausted: string[] = []
   const kept = new Set<Claim>()
   for (const family of familiesOf(situation.networks)) {
     const claim = keptOf(situation, family)
@@ -63,13 +63,13 @@ export function planClaims(situation: Situation): ClaimPlan {
       continue
     }
     const step = chosen(situation, family)
-    if (step === undefined) exhausted.push(family)
+    if (step === undefined) exhausted.push(exhaustion(situation, family))
     else steps.push(step)
   }
   for (const claim of ownClaims(situation))
     if (!kept.has(claim) && !(claim.acquired && isUsed(situation, claim.subnet)))
       steps.push({ do: 'withdraw', claim, why: reasonToWithdraw(situation, claim) })
-  return { steps, problems: [...problems, ...exhausted.map((family) => exhaustion(situation, family))], exhausted }
+  return { steps, problems, exhausted }
 }
 
 type Known = Omit<Situation, 'nodes'>
@@ -123,16 +123,18 @@ function reasonToWithdraw(situation: Known, claim: Claim): string {
 
 /** What pods have addresses of already, else the first free one, else one whose node is gone. */
 function chosen(situation: Situation, family: Family): Step | undefined {
-  const taken = takenBy(situation)
-  const [used] = situation.inUse.filter(
-    (cidr) => cidr.family === family && isConfigured(situation, cidr) && !taken.some((other) => cidrsOverlap(other, cidr)),
-  )
+  const taken = [...takenBy(situation), ...situation.avoid]
+  const used = situation.inUse
+    .filter((cidr) => cidr.family === family && isConfigured(situation, cidr))
+    .find((cidr) => !taken.some((other) => cidrsOverlap(other, cidr)))
   if (used !== undefined) return { do: 'claim', subnet: used }
   for (const network of networksOf(situation, family)) {
-    const { value, done } = freeSubnets(network, situation.self.name, [...taken, ...situation.avoid]).next()
-    if (done !== true) return { do: 'claim', subnet: value }
+    const [first] = freeSubnets(network, situation.self.name, taken)
+    if (first !== undefined) return { do: 'claim', subnet: first }
   }
-  const claim = situation.claims.find((candidate) => candidate.subnet.family === family && isOrphan(situation, candidate))
+  const claim = situation.claims.find(
+    (candidate) => candidate.subnet.family === family && isOrphan(situation, candidate),
+  )
   return claim && { do: 'take over', claim }
 }
 

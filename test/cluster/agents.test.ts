@@ -1,30 +1,12 @@
 import t from 'tap'
+import { settled } from '../support/cluster-client.js'
 import { withoutControlPlane } from '../support/control-plane.js'
-import { ask, Lab, SEGMENT_HOST, serviceValue, sleep, survey } from '../support/lab.js'
-import { ClusterObjects } from '../support/lab-objects.js'
-import { type TestContext } from '../support/node.js'
+import { raiseCluster } from '../support/cluster-lab.js'
+import { ask, serviceValue, survey } from '../support/lab.js'
 
 /** Agents of a cluster: everything they know comes from a real API server, as the shipped service account. */
 
 const PORTS = [{ protocol: 'TCP', port: 8080, undeclared: false }] as const
-
-/** node-lifecycle-controller is left out: nobody here is kubelet, whose word it would miss. */
-const CONTROLLERS = ['endpointslice-controller', 'garbage-collector-controller', 'serviceaccount-controller']
-
-interface Cluster {
-  readonly lab: Lab
-  readonly objects: ClusterObjects
-}
-
-async function raised(t: TestContext, count: number): Promise<Cluster> {
-  let objects: ClusterObjects | undefined
-  const addresses = SEGMENT_HOST.map(({ address }) => address)
-  const start = async () => (objects = await ClusterObjects.start({ addresses, controllers: CONTROLLERS }))
-  const lab = await Lab.on(start, count)
-  t.teardown(() => lab.close())
-  if (objects === undefined) throw new Error('no cluster')
-  return { lab, objects }
-}
 
 const WEB = serviceValue({
   name: 'web',
@@ -49,11 +31,18 @@ const sliceOf = (service: string, ...addresses: readonly string[]) => ({
 
 const web = (name: string, node: string) => ({ name, node, ports: PORTS, labels: { app: 'web' } })
 
+interface NodeStatus {
+  readonly status: { readonly conditions: readonly { readonly type: string; readonly status: string }[] }
+}
+
+const isReported = (node: unknown): boolean =>
+  (node as NodeStatus).status.conditions.some(({ type }) => type === 'NetworkUnavailable')
+
 /** Endpoints of the Service alone; that of the API server counts as well. */
 const WITH_KUBERNETES = 1
 
 t.test('a cluster with a real API server', { skip: withoutControlPlane() }, async (t) => {
-  const { lab, objects } = await raised(t, 2)
+  const { lab, objects } = await raiseCluster(t, 2)
   const { plane } = objects
   const client = await lab.start({ name: 'client', node: 'node-1', ports: PORTS })
   await lab.start(web('web-1', 'node-1'))
@@ -116,16 +105,31 @@ t.test('a cluster with a real API server', { skip: withoutControlPlane() }, asyn
     t.same(status.problems, [])
   })
 
-  await t.test('an agent that starts while the API server hangs waits for it', async (t) => {
+  await t.test('an agent that starts while the API server hangs goes on with what the last one knew', async (t) => {
     const node = lab.node('node-2')
+    const late = await lab.start({ name: 'late', node: 'node-2' })
+    await lab.detach(late)
     plane.suspend()
     await node.agent.kill()
     const agent = node.startAgent()
-    await sleep(2000)
-    const { failure } = await ask(client.place, 'TCP', second.addresses[0]!, 8080)
-    t.equal(failure, undefined, 'pods of the node are reached')
+    const status = await agent.waitFor(({ ready }) => ready, 60_000)
+    t.ok(status.ready)
+    t.match(status.problems.join('\n'), /nothing is known of the cluster yet/)
+    t.equal((await lab.attach(late.sandbox)).length, 2, 'pods can be attached')
+    const { failures } = await survey(client.place, VIP, 40)
+    t.same(failures, [], 'routes and Services are as they were')
     plane.resume()
-    t.ok((await agent.waitFor(({ ready }) => ready, 60_000)).ready)
+    const after = await agent.waitFor(({ problems }) => problems.length === 0, 60_000)
+    t.same(after.problems, [])
+    t.equal(after.services.endpoints, status.services.endpoints || 3 + WITH_KUBERNETES)
+  })
+
+  await t.test('the API knows that the network of the nodes stands', async (t) => {
+    for (const { name } of lab.nodes) {
+      const node = { apiVersion: 'v1', kind: 'Node', metadata: { name } }
+      const { status } = (await settled(() => plane.get(node), isReported)) as unknown as NodeStatus
+      t.match(status.conditions.find(({ type }) => type === 'NetworkUnavailable'), { status: 'False' })
+    }
   })
 
   await t.test('a permission that is missing is a problem with a name', async (t) => {

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
+import { ROOT } from '../support/cni-exec.js'
 import { ControlPlane, withoutControlPlane } from '../support/control-plane.js'
 import { type KubeInput, settled } from '../support/cluster-client.js'
-import { agentPod, MANIFEST, type ManifestObject } from '../support/manifest.js'
+import { agentPod, MANIFEST, manifestObject, type ManifestObject } from '../support/manifest.js'
 
 /** A real API server takes cni-conf/netloom.yaml, and lets agents do what they must and nothing beside it. */
 
@@ -69,6 +72,20 @@ t.test('an API server', { skip: withoutControlPlane() }, async (t) => {
       'it would have found it',
     )
     return plane.apply(...MANIFEST.map(input))
+  })
+
+  t.test('takes the patch by which it is removed', async (t) => {
+    const readme = readFileSync(join(ROOT, 'cni-conf/README.md'), 'utf8')
+    const patch = JSON.parse(/--type json --patch '([^']+)'/.exec(readme)?.[1] ?? '') as unknown
+    const path = await plane.admin.path(input(manifestObject('DaemonSet')))
+    const patched = await plane.admin.call({
+      method: 'PATCH',
+      patch: 'json',
+      path,
+      query: { dryRun: 'All' },
+      body: patch,
+    })
+    t.match(patched, { spec: { template: { spec: { containers: [{ args: ['uninstall'] }] } } } })
   })
 
   t.test('lets agents do what they must, and nothing beside it', async (t) => {

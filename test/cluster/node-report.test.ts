@@ -139,6 +139,7 @@ t.test('what an agent tells a real API server', { skip: withoutControlPlane() },
     t.match(report.problem(), /nodes "node-3" not found/)
     const isSet = (node: Node): boolean => networkOf(node)?.status === 'False'
     await plane.apply(registered('node-3'))
+    report.look() // its status came behind it, maybe after the report
     const { metadata } = await settled(() => read('node-3'), isSet)
     await until(() => report.problem() === undefined, 'success')
     await plane.delete(nodeReference('node-3'))

@@ -36,7 +36,7 @@ const claim = (name: string, subnet: string, holderIdentity: string): KubeInput 
     labels: { 'app.kubernetes.io/managed-by': 'netloom' },
     annotations: { 'netloom.dev/subnet': subnet },
   },
-  spec: { holderIdentity },
+  spec: { holderIdentity, acquireTime: '2026-01-01T00:00:00.000000Z' },
 })
 
 const RULES = [

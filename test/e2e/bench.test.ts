@@ -134,11 +134,12 @@ t.test('a benchmark that takes too long gives up', async (t) => {
 
 t.test('a wrong command line is told before anything is made', async (t) => {
   const cases = [
-    { args: [], says: /none of the benchmarks cni/ },
-    { args: ['nothing'], says: /'nothing' is none of the benchmarks cni/ },
+    { args: [], says: /none of the benchmarks cni, cluster/ },
+    { args: ['nothing'], says: /'nothing' is none of the benchmarks cni, cluster/ },
     { args: ['cni', '--pods', '0'], says: /--pods: '0' is not a number from 1 to 200/ },
     { args: ['cni', '--iterations', '501'], says: /--iterations/ },
     { args: ['cni', '--unknown'], says: /--unknown/ },
+    { args: ['cluster', '--starts', '6'], says: /--starts: '6' is not a number from 1 to 5/ },
   ]
   for (const { args, says } of cases) {
     const { code, stdout, stderr } = await start(args).ended

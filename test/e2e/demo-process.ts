@@ -39,9 +39,10 @@ export function demo(
   before: readonly string[] = [],
   env: NodeJS.ProcessEnv = {},
 ): DemoProcess {
-  const mark = `NETLOOM_TEST=${randomUUID()}`
+  const [variable, value] = ['DEMO_UNDER_TEST', randomUUID()]
+  const mark = `${variable}=${value}`
   const [command = '', ...rest] = [...before, process.execPath, MAIN, 'demo', ...args]
-  const environment = { ...process.env, [mark.slice(0, 12)]: mark.slice(13), NO_COLOR: '1', TMPDIR: TEMPORARY, ...env }
+  const environment = { ...process.env, [variable]: value, NO_COLOR: '1', TMPDIR: TEMPORARY, ...env }
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, detached: true })
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))

@@ -43,19 +43,15 @@ t.test('the image as a node runs it', { skip: withoutImage() }, async (t) => {
   const configuration = manifestObject('ConfigMap').data?.['config.yaml'] ?? ''
   const more = 'source: dir:/etc/netloom/objects\nhealth-address: 127.0.0.1:10247\n'
   writeFileSync(at('etc/netloom/config.yaml'), `${configuration}\n${more}`)
-  const container = new AgentContainer(t, {
-    folder,
-    image,
-    root,
-    folders: {
-      '/etc/netloom': at('etc/netloom'),
-      '/var/run/secrets/kubernetes.io/serviceaccount': at('token'),
-      '/opt/cni/bin': at('opt/cni/bin'),
-      '/etc/cni/net.d': at('etc/cni/net.d'),
-    },
-  })
+  const folders = {
+    '/etc/netloom': at('etc/netloom'),
+    '/var/run/secrets/kubernetes.io/serviceaccount': at('token'),
+    '/opt/cni/bin': at('opt/cni/bin'),
+    '/etc/cni/net.d': at('etc/cni/net.d'),
+  }
+  const container = new AgentContainer(t, { folder, image, root, folders })
   const conflist = at('etc/cni/net.d/10-netloom.conflist')
-  await eventually(() => container.hasEnded || existsSync(conflist), 30_000)
+  await eventually(() => container.exitCode !== null || existsSync(conflist), 30_000)
   t.ok(existsSync(conflist), container.words)
 
   t.test('it has no more rights than it is given', async (t) => {
@@ -114,6 +110,15 @@ t.test('the image as a node runs it', { skip: withoutImage() }, async (t) => {
     t.equal(await container.stop(), 0, container.words)
     t.ok(existsSync(conflist))
     t.notMatch(container.words, /"level":[456]0/, 'and there was nothing to warn of')
+  })
+
+  t.test('in its place "uninstall" takes everything away again', async (t) => {
+    const other = new AgentContainer(t, { folder, image, root, folders, args: ['uninstall'] })
+    await eventually(() => other.exitCode !== null, 20_000)
+    t.equal(other.exitCode, 0, other.words)
+    t.strictSame([readdirSync(at('opt/cni/bin')), readdirSync(at('etc/cni/net.d'))], [[], []])
+    t.strictSame(readdirSync('/run/netloom'), [])
+    t.notMatch(ip('link'), /netloom0/)
   })
   t.end()
 })

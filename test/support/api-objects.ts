@@ -51,5 +51,5 @@ export const claim = (subnet: string, holderIdentity: string): ApiObject => ({
     labels: { 'app.kubernetes.io/managed-by': 'netloom' },
     annotations: { 'netloom.dev/subnet': subnet },
   },
-  spec: { holderIdentity },
+  spec: { holderIdentity, acquireTime: '2026-01-01T00:00:00.000000Z' },
 })

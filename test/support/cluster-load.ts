@@ -42,6 +42,7 @@ const ipv4 = (value: bigint): string => bigIntToIp(IPV4, value)
 export const nodeName = (i: number): string => `load-node-${i}`
 export const podName = (i: number): string => `load-pod-${i}-5d8f7c9b4-x2k8q`
 export const serviceName = (i: number): string => `load-service-${i}`
+export const sliceName = (i: number): string => `${serviceName(i)}-k7x2p`
 export const serviceAddress = (i: number): string => ipv4(FIRST_SERVICE + BigInt(i))
 export const nodeAddress = (i: number): string => ipv4(FIRST_NODE + BigInt(i))
 const nodeCidr = (i: number): string => `${ipv4(FIRST_POD + (BigInt(i) << NODE_BITS))}/${32 - Number(NODE_BITS)}`
@@ -212,7 +213,7 @@ const loadSlice = (i: number, load: Load): KubeInput => ({
   apiVersion: 'discovery.k8s.io/v1',
   kind: 'EndpointSlice',
   metadata: {
-    name: `${serviceName(i)}-k7x2p`,
+    name: sliceName(i),
     namespace: LOAD_NAMESPACE,
     labels: {
       ...labelsOf(i),

@@ -42,12 +42,15 @@ export class DirectoryObjects implements LabObjects {
   }
 }
 
-const SERVICE_ACCOUNT = { namespace: 'netloom', name: 'netloom' } as const
+/** Whom the manifest makes the agents. */
+export const SERVICE_ACCOUNT = { namespace: 'netloom', name: 'netloom' } as const
 
 /** What else a lab's cluster is to be like. */
 export interface ClusterOptions extends ControlPlaneOptions {
   /** Flags of all agents. */
   readonly agentArgs?: readonly string[]
+  /** Nodes have subnets, as a cluster's allocator gives them; true unless given. */
+  readonly allocated?: boolean
 }
 
 /**
@@ -58,20 +61,22 @@ export class ClusterObjects implements LabObjects {
   readonly source = 'api'
   readonly args: readonly string[]
   readonly plane: ControlPlane
+  readonly #allocated: boolean
 
-  private constructor(plane: ControlPlane, args: readonly string[]) {
+  private constructor(plane: ControlPlane, args: readonly string[], allocated: boolean) {
     this.plane = plane
     this.args = args
+    this.#allocated = allocated
   }
 
-  static async start({ agentArgs = [], ...options }: ClusterOptions): Promise<ClusterObjects> {
+  static async start({ agentArgs = [], allocated = true, ...options }: ClusterOptions): Promise<ClusterObjects> {
     const plane = await ControlPlane.start(options)
     try {
       await plane.apply(...MANIFEST.filter(({ kind }) => kind !== 'DaemonSet').map((object) => object as KubeInput))
       const token = await plane.serviceAccountToken(SERVICE_ACCOUNT.namespace, SERVICE_ACCOUNT.name)
       const kubeconfig = plane.kubeconfig({ token })
       const claims = ['--claim-namespace', SERVICE_ACCOUNT.namespace]
-      return new ClusterObjects(plane, ['--kubeconfig', kubeconfig, ...claims, ...agentArgs])
+      return new ClusterObjects(plane, ['--kubeconfig', kubeconfig, ...claims, ...agentArgs], allocated)
     } catch (error) {
       await plane.stop()
       throw error
@@ -80,7 +85,8 @@ export class ClusterObjects implements LabObjects {
 
   async write(...objects: readonly KubeValue[]): Promise<void> {
     for (const object of objects as readonly KubeInput[]) {
-      const { status, ...rest } = object
+      const { status, ...given } = object
+      const rest: KubeInput = object.kind === 'Node' && !this.#allocated ? { ...given, spec: {} } : given
       await this.plane.apply(rest)
       // Not applied: of a Node's addresses, a server that applies takes one of each type.
       if (status !== undefined) await this.plane.admin.patch(object, { status }, '/status')

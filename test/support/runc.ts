@@ -36,12 +36,12 @@ export function unpackImage(layout: string, root: string): ImageConfig {
   for (const folder of [layout, root]) mkdirSync(folder, { recursive: true })
   run('tar', '-C', layout, '-xf', ARCHIVE)
   const pathOf = ({ digest }: Described): string => join(layout, 'blobs', digest.replace(':', '/'))
-  const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8')) as T
-  const [described] = read<{ manifests: Described[] }>(join(layout, 'index.json')).manifests
+  const read = (path: string): unknown => JSON.parse(readFileSync(path, 'utf8'))
+  const [described] = (read(join(layout, 'index.json')) as { manifests: Described[] }).manifests
   if (described === undefined) throw new Error('the index names no manifest')
-  const manifest = read<{ config: Described; layers: Described[] }>(pathOf(described))
+  const manifest = read(pathOf(described)) as { config: Described; layers: Described[] }
   for (const layer of manifest.layers) run('tar', '-C', root, '-xzf', pathOf(layer))
-  return read<ImageConfig>(pathOf(manifest.config))
+  return read(pathOf(manifest.config)) as ImageConfig
 }
 
 /** Folders of the node that are mounted, by their path in the DaemonSet, where the test has its own in their place. */
@@ -82,16 +82,25 @@ const mountsOf = (folders: Folders): Mount[] => {
   })
 }
 
+export interface BundleOptions {
+  readonly folder: string
+  readonly image: ImageConfig
+  readonly root: string
+  readonly folders: Folders
+  /** Those of the DaemonSet unless given. */
+  readonly args?: readonly string[]
+}
+
 /** The bundle's configuration (OCI runtime specification 1.0): in the node's network, as the pod's container is. */
-function specOf({ config }: ImageConfig, root: string, folders: Folders): object {
-  const { args, securityContext } = agentPod().container
+function specOf({ image: { config }, root, folders, args }: BundleOptions): object {
+  const { args: usual, securityContext } = agentPod().container
   const capabilities = securityContext.capabilities.add.map((name) => `CAP_${name}`)
   const sets = ['bounding', 'effective', 'permitted'].map((set) => [set, capabilities])
   return {
     ociVersion: '1.0.2',
     process: {
       user: { uid: 0, gid: 0 },
-      args: [...config.Entrypoint, ...args],
+      args: [...config.Entrypoint, ...(args ?? usual)],
       env: [...config.Env, 'NODE_NAME=node-1', 'POD_NAMESPACE=netloom'],
       cwd: '/',
       capabilities: Object.fromEntries(sets) as object,
@@ -112,21 +121,14 @@ const PATIENCE_MS = 20_000
 
 const runc = (...args: readonly string[]): string => run('runc', '--root', STATE, ...args)
 
-export interface BundleOptions {
-  readonly folder: string
-  readonly image: ImageConfig
-  readonly root: string
-  readonly folders: Folders
-}
-
 /** The agent in its container. */
 export class AgentContainer {
   readonly #child: ChildProcess
   words = ''
 
-  constructor(t: TestContext, { folder, image, root, folders }: BundleOptions) {
-    writeFileSync(join(folder, 'config.json'), JSON.stringify(specOf(image, root, folders)))
-    const args = ['--root', STATE, 'run', '--bundle', folder, NAME]
+  constructor(t: TestContext, options: BundleOptions) {
+    writeFileSync(join(options.folder, 'config.json'), JSON.stringify(specOf(options)))
+    const args = ['--root', STATE, 'run', '--bundle', options.folder, NAME]
     this.#child = spawn('runc', args, { stdio: ['ignore', 'pipe', 'pipe'] })
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => (this.words += text))
@@ -135,8 +137,8 @@ export class AgentContainer {
     })
   }
 
-  get hasEnded(): boolean {
-    return this.#child.exitCode !== null
+  get exitCode(): number | null {
+    return this.#child.exitCode
   }
 
   /** Of the agent, as this process sees it. */

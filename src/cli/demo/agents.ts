@@ -67,6 +67,11 @@ export class Agent {
     })
   }
 
+  /** For who measures the process. */
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   async status(): Promise<AgentStatus> {
     return (await callAgent(this.socket, 'status')) as AgentStatus
   }

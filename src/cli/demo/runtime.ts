@@ -45,7 +45,9 @@ export class Runtime {
 
   #call(command: 'ADD' | 'DEL', { pod, node, namespace }: Sandbox): Promise<string> {
     const { executable, socketOf } = this.#options
-    const config = { cniVersion: '1.1.0', name: 'netloom', type: 'netloom', agentSocket: socketOf(node) }
+    // Nobody replaces agents here: one that has gone is gone, and so the demo ends at once.
+    const own = { agentSocket: socketOf(node), agentWait: '0s' }
+    const config = { cniVersion: '1.1.0', name: 'netloom', type: 'netloom', ...own }
     const env = {
       CNI_COMMAND: command,
       CNI_CONTAINERID: containerId(keyOf(pod)),

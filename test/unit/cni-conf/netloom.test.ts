@@ -23,11 +23,11 @@ const USED: Readonly<Record<'ClusterRole' | 'Role', Readonly<Record<string, read
     namespaces: READ,
     pods: READ,
     services: READ,
-    events: ['create', 'patch'],
+    'events.events.k8s.io': ['create', 'patch'],
     'endpointslices.discovery.k8s.io': READ,
     'networkpolicies.networking.k8s.io': READ,
   },
-  Role: { 'leases.coordination.k8s.io': [...READ, 'create', 'update', 'delete'] },
+  Role: { 'leases.coordination.k8s.io': [...READ, 'create', 'patch', 'delete'] },
 }
 
 /** Rules as verbs of each resource. */

@@ -78,6 +78,20 @@ t.test('a Node that is made anew gets its condition again, whether or not somebo
   t.pass()
 })
 
+t.test('a change in the middle of a look is looked at', async (t) => {
+  let failures = 1
+  const { api, report } = reporter(t, async ({ method }) => {
+    await sleep(1)
+    if (failures-- > 0) return new NetloomError('unavailable', 'away')
+    if (method === 'GET' && api.requests.length === 2) report.look()
+    return AS_WISHED
+  })
+  report.update(WISH)
+  await until(() => api.requests.length === 3, 'another look')
+  await sleep(20)
+  t.equal(api.requests.length, 3)
+})
+
 t.test('while the server is away it is asked again and again, which is one problem and then none', async (t) => {
   let away = true
   const answer = settling(BARE)

@@ -66,6 +66,20 @@ t.test('what is triggered during a run leads to one more, whatever their number'
   await part.reconciler.close()
 })
 
+t.test('what was gathered already waits for nothing, also behind a run', async (t) => {
+  const part = new Part(600_000)
+  let release = (): void => undefined
+  part.wait = new Promise((resolve) => (release = resolve))
+  part.reconciler.trigger()
+  part.reconciler.trigger(0)
+  await part.until(1)
+  part.reconciler.trigger(0)
+  part.reconciler.trigger()
+  release()
+  await part.until(2)
+  await part.reconciler.close()
+})
+
 t.test('triggers that never cease do not keep it from running', async (t) => {
   const part = new Part(20)
   const storm = setInterval(() => part.reconciler.trigger(), 2)

@@ -88,7 +88,7 @@ t.test('listeners see Nodes with the subnets that they claimed', async (t) => {
       labels: { 'app.kubernetes.io/managed-by': 'netloom' },
       annotations: { 'netloom.dev/subnet': '10.244.1.0/24' },
     },
-    spec: { holderIdentity: 'n1' },
+    spec: { holderIdentity: 'n1', acquireTime: '2026-01-01T00:00:00.000000Z' },
   }
   feed.publish([node])
   feed.publish([added(claim)])

@@ -21,7 +21,7 @@ const claim = (subnet: string, holderIdentity: string): KubeObject =>
       labels: { 'app.kubernetes.io/managed-by': 'netloom' },
       annotations: { 'netloom.dev/subnet': subnet },
     },
-    spec: { holderIdentity },
+    spec: { holderIdentity, acquireTime: '2026-01-01T00:00:00.000000Z' },
   })!
 
 /** A store behind the subject, and what was reported last of each node. */

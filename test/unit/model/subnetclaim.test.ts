@@ -4,12 +4,13 @@ import { Cursor } from '../../../src/model/cursor.js'
 import { readSubnetClaim } from '../../../src/model/subnetclaim.js'
 
 const OURS = { 'app.kubernetes.io/managed-by': 'netloom' }
+const TIME = '2026-01-01T00:00:00.000000Z'
 
-const claim = (subnet: unknown, holderIdentity: unknown = 'n1', labels: object = OURS) =>
+const claim = (subnet: unknown, holderIdentity: unknown = 'n1', labels: object = OURS, acquireTime: unknown = TIME) =>
   readSubnetClaim(
     new Cursor({
       metadata: { name: 'x', namespace: 'kube-system', labels, annotations: { 'netloom.dev/subnet': subnet } },
-      spec: { holderIdentity },
+      spec: { holderIdentity, acquireTime },
     }),
   )
 
@@ -19,6 +20,7 @@ t.test('a claim says which subnet and whose', async (t) => {
   t.equal(parsed && formatCidr(parsed.subnet), 'fd00:1::/64')
   t.match(claim('10.0.0.0/24', ''), { node: undefined }, 'nobody holds it')
   t.match(claim('10.0.0.0/24', null), { node: undefined })
+  t.match(claim('10.0.0.0/24', 'n1', OURS, null), { node: undefined }, 'it has not been acquired yet')
 })
 
 t.test('Leases for something else are no claims', async (t) => {
