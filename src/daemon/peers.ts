@@ -114,7 +114,8 @@ export class Peers {
       if (key === this.#options.node) this.#moved = true
       for (const name of this.#catalog.set(key, after)) this.#pending.add(name)
     }
-    if ((this.#pending.size > 0 || this.#moved) && this.#standpoint !== undefined) this.reconciler.trigger()
+    if ((this.#pending.size > 0 || this.#moved) && this.#standpoint !== undefined)
+      this.reconciler.trigger(this.#known ? 0 : GATHER_MS)
     return nodes.length > 0
   }
 
