@@ -58,6 +58,9 @@ export interface NodeNetworkOptions {
 /** Milliseconds to gather events. */
 const GATHER_MS = 20
 
+/** Milliseconds after which subnets that were refused are judged again: pods or links may have gone that were in the way. */
+const REFUSED_MS = 2000
+
 /** Keeps the node's bridge and its masquerade table as Node objects and leases want them; {@link Peers} the rest. */
 export class NodeNetwork implements Ground {
   readonly reconciler: Reconciler
@@ -66,6 +69,7 @@ export class NodeNetwork implements Ground {
   readonly #masquerade: Masquerade
   readonly #location: Location
   readonly #links: LinkWatch
+  #timer: NodeJS.Timeout | undefined
   #bridge: Bridge | undefined
   #redirect = false
   #mtu: number
@@ -176,9 +180,14 @@ export class NodeNetwork implements Ground {
   watch(): void {
     this.#links.start()
     this.peers.watch()
+    this.#timer = setInterval(() => {
+      if (this.#refusal !== undefined) this.#again()
+    }, REFUSED_MS)
+    this.#timer.unref()
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#timer)
     this.#links.close()
     await Promise.all([this.reconciler.close(), this.peers.close()])
   }

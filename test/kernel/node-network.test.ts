@@ -215,6 +215,33 @@ t.test('a network that changes moves the gateway', async (t) => {
   await t.resolves(eventually(() => addresses().includes('10.77.0.1/24') && !addresses().includes('10.244.1.1')))
 })
 
+t.test('other subnets than those of running pods are refused, and the pods keep their network', async (t) => {
+  const node = await started(t)
+  node.createPod('pod-a')
+  t.equal((await node.cni('ADD', 'pod-a')).exit, 0)
+  const elsewhere = nodeObject('node-1', ['10.77.0.0/24'], ['192.168.50.1', 'fd00:50::1'])
+  node.source.put(elsewhere)
+  await t.resolves(eventually(() => /drain the node/.test(node.status.problems.join()), 5000))
+  t.match(addresses(), /10\.244\.1\.1\/24/)
+  t.same(node.status.subnets, ['10.244.1.0/24', 'fd00:244:1::/64'])
+  node.createPod('pod-b')
+  t.equal((await node.cni('ADD', 'pod-b')).exit, 0, 'more pods come to the subnets that there are')
+  await node.restart([elsewhere])
+  t.match(node.status, { ready: true, problems: [/drain the node/], subnets: ['10.244.1.0/24', 'fd00:244:1::/64'] })
+  for (const pod of ['pod-a', 'pod-b']) t.equal((await node.cni('DEL', pod)).exit, 0)
+  await t.resolves(eventually(() => node.status.subnets.join() === '10.77.0.0/24', 10_000), 'no pod is in the way now')
+  t.same(node.status.problems, [])
+})
+
+t.test('a subnet that overlaps a network of the host is refused', async (t) => {
+  const node = await started(t, [nodeObject('node-1', ['192.168.0.0/16'], ['192.168.50.1'])])
+  t.match(node.status, { ready: false, problems: [/192\.168\.0\.0\/16 overlaps 192\.168\.50\.0\/24.*uplink0/] })
+  t.notMatch(ip('link'), /netloom0/)
+  node.source.put(SELF)
+  await t.resolves(eventually(() => node.status.ready, 5000))
+  t.same(node.status.problems, [])
+})
+
 t.test('a link of the name that is no bridge is left alone, and told of', async (t) => {
   t.teardown(clearNamespace)
   raiseUplink()

@@ -194,7 +194,7 @@ async function startAgent({ node, place }: Home, directory: string): Promise<Age
     node: node.name,
     place,
     main: MAIN,
-    source: source.path,
+    source: `dir:${source.path}`,
     directory: join(directory, 'agent'),
   })
   try {
