@@ -61,17 +61,27 @@ async function run(values: OptionValues): Promise<ExitCode> {
   const { settings } = effective
   const log = createLog(settings.logLevel, 'netloom')
   const { stopped, release } = untilStopped(settings.stopOnStdinEnd)
+  try {
+    await runUntil(stopped, settings, log)
+    return EXIT.OK
+  } finally {
+    release()
+  }
+}
+
+/** An agent, and what answers probes for it: before all else, as a start may take as long as the API server is away. */
+async function runUntil(stopped: Promise<string>, settings: AgentSettings, log: Logger): Promise<void> {
   let agent: Agent | undefined
-  // Before all else: a start may take as long as the API server is away.
-  const health = await listenForProbes(
-    settings,
-    () => (agent === undefined ? 'the agent is starting' : agent.whyNotReady()),
-    log,
-  )
+  const readiness = (): string | undefined => (agent === undefined ? 'the agent is starting' : agent.whyNotReady())
+  const health = await listenForProbes(settings, readiness, log)
+  const stop = new AbortController()
   try {
     const { source, cluster } = await createSource(settings, log)
-    // A start may wait for the API server: it ends with its source.
-    void stopped.then(() => source.close())
+    // A start that waits for the API server ends with its source.
+    void stopped.then(() => {
+      stop.abort()
+      return source.close()
+    })
     agent = await Agent.start({
       node: settings.node,
       source,
@@ -85,10 +95,11 @@ async function run(values: OptionValues): Promise<ExitCode> {
     })
     log.info({ reason: await stopped }, 'stopping; what the kernel holds stays')
     await agent.stop()
-    return EXIT.OK
+  } catch (error) {
+    if (!stop.signal.aborted || agent !== undefined) throw error
+    log.info({ reason: await stopped, err: error }, 'stopped before it was ready')
   } finally {
     await health?.close()
-    release()
   }
 }
 

@@ -126,6 +126,18 @@ t.test('a cluster with a real API server', { skip: withoutControlPlane() }, asyn
     t.match(after, { problems: [], services: { endpoints: 3 + WITH_KUBERNETES } })
   })
 
+  await t.test('an agent that is stopped while it waits for the API server ends at once, and well', async (t) => {
+    const node = lab.node('node-2')
+    await node.agent.kill()
+    plane.suspend()
+    const agent = node.startAgent()
+    await agent.waitFor(({ problems }) => problems.some((problem) => problem.includes('nothing is known')), 60_000)
+    await agent.stop()
+    t.match(agent.end, 'exit code 0')
+    plane.resume()
+    t.ok((await node.startAgent().ready()).ready)
+  })
+
   await t.test('the API knows that the network of the nodes stands', async (t) => {
     for (const { name } of lab.nodes) {
       const node = { apiVersion: 'v1', kind: 'Node', metadata: { name } }

@@ -229,7 +229,10 @@ t.test('other subnets than those of running pods are refused, and the pods keep 
   await node.restart([elsewhere])
   t.match(node.status, { ready: true, problems: [/drain the node/], subnets: ['10.244.1.0/24', 'fd00:244:1::/64'] })
   for (const pod of ['pod-a', 'pod-b']) t.equal((await node.cni('DEL', pod)).exit, 0)
-  await t.resolves(eventually(() => node.status.subnets.join() === '10.77.0.0/24', 10_000), 'no pod is in the way now')
+  await t.resolves(
+    eventually(() => node.status.subnets.join() === '10.77.0.0/24', 10_000),
+    'no pod is in the way now',
+  )
   t.same(node.status.problems, [])
 })
 

@@ -72,6 +72,11 @@ export class Agent {
     return this.#child.pid
   }
 
+  /** How it ended: `exit code 0`; undefined while it runs. */
+  get end(): string | undefined {
+    return this.#end
+  }
+
   async status(): Promise<AgentStatus> {
     return (await callAgent(this.socket, 'status')) as AgentStatus
   }
