@@ -35,7 +35,7 @@ export const ip = (...args: readonly string[]): string => run('ip', ...args)
 export const nft = (...args: readonly string[]): string => run('nft', ...args)
 
 /** Waits until `check` neither throws nor answers false; fails with its last words after `ms`. */
-export async function eventually(check: () => boolean, ms = 1000): Promise<void> {
+export async function eventually(check: () => boolean, ms = 5000): Promise<void> {
   const patience = performance.now() + ms
   for (;;) {
     let reason = 'it is not so'
