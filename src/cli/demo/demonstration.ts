@@ -57,6 +57,9 @@ export class Demonstration {
   readonly #problems: string[] = []
   #nodes: RunningNode[] = []
   #pods: RunningPlan[] = []
+  /** Of all pods, also of those that are being started. */
+  readonly #responders: Responder[] = []
+  #stopped = false
 
   constructor(options: DemonstrationOptions) {
     this.#options = options
@@ -115,7 +118,8 @@ export class Demonstration {
 
   /** Ends the processes, by force where nobody needs them any more; the rest ends with this one. */
   async stop(how: 'stop' | 'kill' = 'stop'): Promise<void> {
-    for (const { responder } of this.#pods) responder.close()
+    this.#stopped = true
+    for (const responder of this.#responders) responder.close()
     await Promise.all(this.#nodes.map(({ agent }) => agent[how]()))
   }
 
@@ -168,7 +172,10 @@ export class Demonstration {
     const key = keyOf(pod)
     const listeners = this.#options.scene.listeners.get(key) ?? []
     const responder = new Responder(place, { pod: key, node })
+    this.#responders.push(responder)
     this.#problems.push(...(await responder.listen(listeners.filter(({ protocol }) => protocol !== 'SCTP'))))
+    // One that listens keeps the process from its end.
+    if (this.#stopped) responder.close()
     await this.#state.write([runningPod(plan.value, addresses, home.node.addresses[0]?.address ?? '')])
     return { plan, sandbox, responder, key, node, place, addresses, hostNetwork: pod.hostNetwork, listeners }
   }
