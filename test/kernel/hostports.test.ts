@@ -278,7 +278,7 @@ class Client {
       () => true,
       () => false,
     )
-    for (let attempt = 0; attempt < 5; attempt++) {
+    for (let attempt = 0; attempt < 30; attempt++) {
       this.#socket.send('who is there?', ...this.#to)
       if (await Promise.race([answered, sleep(100, false)])) return true
     }
