@@ -169,7 +169,8 @@ export class Agent {
       ready,
       published: () => network.published,
       subnets: () => network.subnets,
-      hostNetworks: () => network.hostNetworks,
+      inUse: () => network.inUse,
+      hostNetworks: () => network.hostNetworks(),
       refusal: () => network.refusal,
       flaws: () => this.#options.source.problems(),
     }

@@ -25,8 +25,10 @@ export interface ClusterView {
   readonly published: () => readonly string[] | undefined
   /** Subnets that this node works with. */
   readonly subnets: () => readonly Cidr[]
+  /** Those of them, or of the agent before this one, that containers have addresses of. */
+  readonly inUse: () => readonly Cidr[]
   /** Networks that the node itself is connected to. */
-  readonly hostNetworks: () => readonly Cidr[]
+  readonly hostNetworks: () => Promise<readonly Cidr[]>
   /** Why its subnets are refused. */
   readonly refusal: () => string | undefined
   /** What is wrong with objects of the source. */
@@ -37,12 +39,7 @@ export interface ClusterView {
 const LOOK_MS = 1000
 
 /** What is told of while it is so, once each time that it comes. */
-interface Trouble {
-  readonly reason: EventReason
-  readonly message: string
-  readonly action: string
-  readonly regarding: Regarding
-}
+type Trouble = Omit<EventReport, 'type'>
 
 /**
  * What the agent of a cluster does beyond what every agent does: it claims its node's subnets where nobody allocates
@@ -74,7 +71,7 @@ export class Cluster {
       node,
       namespace: claimNamespace,
       networks,
-      inUse: view.subnets,
+      inUse: view.inUse,
       avoid: view.hostNetworks,
       log,
     })
@@ -131,7 +128,7 @@ export class Cluster {
     if (ready()) this.#report.update({ ready: true, addresses: published() })
     const troubles = this.#troubles()
     for (const trouble of troubles)
-      if (!this.#told.has(textOf(trouble))) this.#events.report({ type: 'Warning', ...trouble } satisfies EventReport)
+      if (!this.#told.has(textOf(trouble))) this.#events.report({ type: 'Warning', ...trouble })
     this.#told = new Set(troubles.map(textOf))
   }
 

@@ -75,7 +75,6 @@ export class NodeNetwork implements Ground {
   #mtu: number
   #subnets: readonly Cidr[] = []
   #problems: readonly string[] = []
-  #hostNetworks: readonly Cidr[] = []
   /** Why the subnets that the Node has are not used. */
   #refusal: string | undefined
   /** False where bridge, addresses or links may be others than the last run left or found them. */
@@ -149,9 +148,21 @@ export class NodeNetwork implements Ground {
     ]
   }
 
+  /** Subnets that containers of this node have addresses of. */
+  get inUse(): readonly Cidr[] {
+    const containers = [...this.#options.leases()].flatMap((lease) => lease.addresses.map(({ address }) => address))
+    return this.#current.filter((subnet) => containers.some((address) => cidrContains(subnet, address)))
+  }
+
   /** Networks that the node itself is connected to. */
-  get hostNetworks(): readonly Cidr[] {
-    return this.#hostNetworks
+  async hostNetworks(): Promise<readonly Cidr[]> {
+    const { addresses, links } = await this.#observeHost()
+    return hostNetworks(addresses, links).map(({ cidr }) => cidr)
+  }
+
+  /** What this agent works with, or until it does, the one before it. */
+  get #current(): readonly Cidr[] {
+    return this.#subnets.length > 0 ? this.#subnets : (this.#options.former ?? [])
   }
 
   /** Why the node does not work with the subnets that it is given; undefined where it does. */
@@ -269,12 +280,8 @@ export class NodeNetwork implements Ground {
 
   /** Where the node is, and its bridge. */
   async #stand(self: Node): Promise<void> {
-    const { kernel, routing, store } = this.#options
-    const addresses = await observeAddresses(kernel.route)
-    const links = await observeLinksBy(
-      kernel.route,
-      addresses.map(({ index }) => index),
-    )
+    const { routing, store } = this.#options
+    const { addresses, links } = await this.#observeHost()
     this.#subnets = this.#judge(self, addresses, links)
     this.#location.find(self, addresses, links)
     this.#mtu = podMtu(routing, this.#location.underlays)
@@ -284,18 +291,23 @@ export class NodeNetwork implements Ground {
       this.peers.follow({ subnets: this.#subnets, underlays: this.#location.underlays })
   }
 
+  /** Addresses of this network namespace, and the links that they are on by their index. */
+  async #observeHost(): Promise<{ addresses: readonly Address[]; links: ReadonlyMap<number, Link> }> {
+    const { route } = this.#options.kernel
+    const addresses = await observeAddresses(route)
+    const indexes = addresses.map(({ index }) => index)
+    return { addresses, links: await observeLinksBy(route, indexes) }
+  }
+
   /** The subnets to work with: those that the Node has, unless something speaks against them. */
   #judge(self: Node, addresses: readonly Address[], links: ReadonlyMap<number, Link>): readonly Cidr[] {
-    const { former = [], leases, log } = this.#options
-    const current = this.#subnets.length > 0 ? this.#subnets : former
-    const pods = [...leases()].flatMap((lease) => lease.addresses.map(({ address }) => address))
-    const connected = hostNetworks(addresses, links)
-    this.#hostNetworks = connected.map(({ cidr }) => cidr)
+    const { log } = this.#options
+    const current = this.#current
     const verdict = judgeSubnets({
       current,
-      inUse: current.filter((subnet) => pods.some((address) => cidrContains(subnet, address))),
+      inUse: this.inUse,
       desired: self.podCIDRs,
-      hostNetworks: connected,
+      hostNetworks: hostNetworks(addresses, links),
     })
     const refusal = verdict.verdict === 'refuse' ? verdict.message : undefined
     if (refusal !== undefined && refusal !== this.#refusal) log.error({ node: self.name }, refusal)

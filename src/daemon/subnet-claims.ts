@@ -22,7 +22,7 @@ export interface SubnetClaimsOptions extends ClaimStoreOptions {
   /** Subnets that pods of this node have addresses of. */
   readonly inUse: () => readonly Cidr[]
   /** Networks that are not to be claimed: those the host is connected to. */
-  readonly avoid?: () => readonly Cidr[]
+  readonly avoid?: () => Promise<readonly Cidr[]>
   /** From 0 to 1. */
   readonly random?: () => number
   readonly log: Logger
@@ -80,7 +80,7 @@ export class SubnetClaims {
   #intervalMs = renewalMs(0)
 
   constructor(options: SubnetClaimsOptions) {
-    this.#options = { random: Math.random, timers: CLOCK, avoid: () => [], ...options }
+    this.#options = { random: Math.random, timers: CLOCK, avoid: () => Promise.resolve([]), ...options }
     this.#store = new ClaimStore(options)
     this.#backoff = new Backoff({ ...RETRY, random: this.#options.random })
   }
@@ -205,7 +205,7 @@ export class SubnetClaims {
       claims,
       self,
       inUse: inUse(),
-      avoid: [...avoid(), ...refused],
+      avoid: [...(await avoid()), ...refused],
       now: timers.now(),
     }
     return { ...known, nodes: lacking(known).length > 0 ? await this.#store.nodes(signal) : [] }

@@ -25,7 +25,7 @@ interface AgentOptions {
   readonly node?: string
   readonly networks?: readonly ClusterNetwork[]
   readonly inUse?: () => readonly Cidr[]
-  readonly avoid?: () => readonly Cidr[]
+  readonly avoid?: () => Promise<readonly Cidr[]>
   readonly random?: () => number
   readonly timers?: Timers
 }
@@ -141,7 +141,10 @@ t.test("subnets of other Nodes' spec.podCIDRs are not claimed", async (t) => {
 
 t.test('networks that the host is connected to are not claimed', async (t) => {
   const api = world('node-1')
-  const claims = agent(t, api, { networks: [network('10.0.0.0/24', 25)], avoid: () => [parseCidr('10.0.0.64/27')] })
+  const claims = agent(t, api, {
+    networks: [network('10.0.0.0/24', 25)],
+    avoid: () => Promise.resolve([parseCidr('10.0.0.64/27')]),
+  })
   t.same(texts(await claims.start()), ['10.0.0.128/25'])
 })
 
