@@ -8,6 +8,7 @@ import { readListOrLegacy, readPodCidr } from '../model/address.js'
 import { Cursor } from '../model/cursor.js'
 import { type Claim, type Claimant, newLease, readClaim, renewal, takeover, type Term } from '../subnets/claim.js'
 import { type NodeSubnet } from '../subnets/plan.js'
+import { nodePath } from './node-report-plan.js'
 
 export interface ClaimStoreOptions {
   readonly client: ApiClient
@@ -47,9 +48,8 @@ export class ClaimStore {
   /** The own Node. @throws NetloomError `not-found` while there is none */
   async self(signal: AbortSignal): Promise<NodeSubnet> {
     const { node } = this.#options
-    const path = `/api/v1/nodes/${encodeURIComponent(node)}`
     try {
-      return readNodeSubnet(new Cursor(await this.#call({ method: 'GET', path, signal })))
+      return readNodeSubnet(new Cursor(await this.#call({ method: 'GET', path: nodePath(node), signal })))
     } catch (error) {
       if (asNetloomError(error).code !== 'not-found') throw error
       throw new NetloomError('not-found', `there is no Node ${node} yet, as which kubelet registers`, { cause: error })

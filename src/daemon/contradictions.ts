@@ -1,6 +1,7 @@
 import { invalid, type NetloomError } from '../base/errors.js'
-import { FAMILIES, type FamilyName, IPV6 } from '../base/family.js'
-import { cidrsOverlap, formatCidr } from '../base/ip.js'
+import { FAMILIES, IPV6 } from '../base/family.js'
+import { formatCidr } from '../base/ip.js'
+import { firstOverlap, PREFIX_LENGTH } from '../subnets/networks.js'
 import { type AgentSettings, isInCluster, type SettingKey, type Surroundings } from './settings.js'
 
 /** Settings with what tells of them. */
@@ -32,12 +33,6 @@ const idle = (keys: readonly SettingKey[], other: SettingKey, why: string, when:
 
 type Condition = (settled: Settled) => boolean
 
-/** Length of the prefix of claimed networks, by family. */
-export const PREFIX_LENGTH: Readonly<Record<FamilyName, 'nodePrefixLengthIpv4' | 'nodePrefixLengthIpv6'>> = {
-  ipv4: 'nodePrefixLengthIpv4',
-  ipv6: 'nodePrefixLengthIpv6',
-}
-
 const fromFolder: Condition = ({ settings }) => settings.source.kind === 'directory'
 const installsNoList: Condition = ({ settings }) => settings.cniConfDir === undefined
 
@@ -68,20 +63,22 @@ const CONTRADICTIONS: readonly Contradiction[] = [
   ),
   ...FAMILIES.flatMap(({ name, kubernetes }) =>
     idle(
-      [PREFIX_LENGTH[name]],
+      [PREFIX_LENGTH[name].key],
       'clusterNetworks',
       `is for ${kubernetes} networks to claim, and there are none in`,
       ({ settings }) => settings.clusterNetworks.every(({ family }) => family.name !== name),
     ),
   ),
   ...FAMILIES.map(({ name }): Contradiction => ({
-    key: PREFIX_LENGTH[name],
+    key: PREFIX_LENGTH[name].key,
     with: 'clusterNetworks',
     problem: ({ settings }) => {
       const small = settings.clusterNetworks.find(
-        ({ family, prefix }) => family.name === name && prefix >= settings[PREFIX_LENGTH[name]],
+        ({ family, prefix }) => family.name === name && prefix >= settings[PREFIX_LENGTH[name].key],
       )
-      return small && `is ${settings[PREFIX_LENGTH[name]]}, which is not longer than that of ${formatCidr(small)} of`
+      return (
+        small && `is ${settings[PREFIX_LENGTH[name].key]}, which is not longer than that of ${formatCidr(small)} of`
+      )
     },
   })),
   {
@@ -114,11 +111,7 @@ export function contradictionIn(settled: Settled): NetloomError | undefined {
 
 /** Networks of one setting that hold each other. */
 function overlapIn({ settings, placeOf }: Settled): NetloomError | undefined {
-  const { clusterNetworks } = settings
-  for (const [i, network] of clusterNetworks.entries()) {
-    const other = clusterNetworks.slice(i + 1).find((candidate) => cidrsOverlap(network, candidate))
-    if (other !== undefined)
-      return invalid(placeOf('clusterNetworks'), `${formatCidr(network)} and ${formatCidr(other)} overlap`)
-  }
-  return undefined
+  const [first, second] = firstOverlap(settings.clusterNetworks) ?? []
+  if (first === undefined || second === undefined) return undefined
+  return invalid(placeOf('clusterNetworks'), `${formatCidr(first)} and ${formatCidr(second)} overlap`)
 }

@@ -16,10 +16,11 @@ export interface ClusterNetworkSettings {
   readonly nodePrefixLengthIpv6: number
 }
 
-const PREFIX: Readonly<Record<FamilyName, { readonly key: keyof ClusterNetworkSettings; readonly field: string }>> = {
+/** The settings of prefix lengths, by family, and how people know them. */
+export const PREFIX_LENGTH = {
   ipv4: { key: 'nodePrefixLengthIpv4', field: 'node-prefix-length-ipv4' },
   ipv6: { key: 'nodePrefixLengthIpv6', field: 'node-prefix-length-ipv6' },
-}
+} as const satisfies Readonly<Record<FamilyName, { key: keyof ClusterNetworkSettings; field: string }>>
 
 /** Bits that a subnet needs for its own address, that of the gateway, and pods. */
 const LEAST_HOST_BITS = 2
@@ -31,8 +32,8 @@ const LEAST_HOST_BITS = 2
 export function clusterNetworksOf(settings: ClusterNetworkSettings): ClusterNetwork[] {
   refuseOverlaps(settings.clusterNetworks)
   return settings.clusterNetworks.map((cidr) => {
-    const { key, field } = PREFIX[cidr.family.name]
-    const nodePrefix = Number(settings[key])
+    const { key, field } = PREFIX_LENGTH[cidr.family.name]
+    const nodePrefix = settings[key]
     const most = cidr.family.bits - LEAST_HOST_BITS
     if (!Number.isInteger(nodePrefix) || nodePrefix < cidr.prefix || nodePrefix > most)
       throw invalid(
@@ -44,10 +45,18 @@ export function clusterNetworksOf(settings: ClusterNetworkSettings): ClusterNetw
 }
 
 function refuseOverlaps(cidrs: readonly Cidr[]): void {
+  const [first, second] = firstOverlap(cidrs) ?? []
+  if (first !== undefined && second !== undefined)
+    throw invalid('cluster-networks', `${formatCidr(second)} and ${formatCidr(first)} overlap`)
+}
+
+/** Two networks that hold each other, in their order; undefined where none do. */
+export function firstOverlap(cidrs: readonly Cidr[]): readonly [Cidr, Cidr] | undefined {
   for (const [i, cidr] of cidrs.entries()) {
-    const other = cidrs.slice(0, i).find((before) => cidrsOverlap(before, cidr))
-    if (other !== undefined) throw invalid('cluster-networks', `${formatCidr(cidr)} and ${formatCidr(other)} overlap`)
+    const other = cidrs.slice(i + 1).find((behind) => cidrsOverlap(cidr, behind))
+    if (other !== undefined) return [cidr, other]
   }
+  return undefined
 }
 
 /** Families of some networks, IPv4 first, each once. */

@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NetloomError } from '../../src/base/errors.js'
+import { ChildEnd } from '../../src/cli/demo/child-end.js'
 import { type Place } from '../../src/cli/demo/place.js'
 
 export interface ComponentOptions {
@@ -30,8 +31,7 @@ export class Component {
   readonly name: string
   readonly #log: string
   readonly #child: ChildProcess
-  readonly #ended: Promise<void>
-  #end: string | undefined
+  readonly #end: ChildEnd
 
   constructor({ name, path, flags, directory, place }: ComponentOptions) {
     this.name = name
@@ -42,14 +42,7 @@ export class Component {
     const start = (): ChildProcess => spawn('setpriv', args, { cwd: directory, stdio: ['ignore', log, log] })
     this.#child = place === undefined ? start() : place.run(start)
     closeSync(log)
-    this.#ended = new Promise((resolve) => {
-      const end = (reason: string): void => {
-        this.#end ??= reason
-        resolve()
-      }
-      this.#child.on('error', (error) => end(error.message))
-      this.#child.on('exit', (code, signal) => end(signal === null ? `exit code ${code ?? 0}` : `signal ${signal}`))
-    })
+    this.#end = new ChildEnd(this.#child)
   }
 
   get pid(): number | undefined {
@@ -60,7 +53,7 @@ export class Component {
   async ready(probe: () => Promise<boolean>): Promise<void> {
     const deadline = performance.now() + START_MS
     while (!(await probe().catch(ignoreUnavailable))) {
-      if (this.#end !== undefined) throw this.#failure(`has ended (${this.#end})`)
+      if (this.#end.reason !== undefined) throw this.#failure(`has ended (${this.#end.reason})`)
       if (performance.now() > deadline) throw this.#failure(`was not ready within ${START_MS} ms`)
       await sleep(PROBE_MS)
     }
@@ -84,13 +77,13 @@ export class Component {
   async stop(): Promise<void> {
     this.#child.kill('SIGTERM')
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS)
-    await this.#ended
+    await this.#end.come
     clearTimeout(timer)
   }
 
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
-    await this.#ended
+    await this.#end.come
   }
 }
 

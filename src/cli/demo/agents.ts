@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NetloomError } from '../../base/errors.js'
 import { type AgentStatus, callAgent } from '../../daemon/client.js'
+import { ChildEnd } from './child-end.js'
 import { type Place } from './place.js'
 
 /** One real agent for each node, as a process of its own in the node's namespace. */
@@ -30,9 +31,8 @@ export class Agent {
   readonly node: string
   readonly socket: string
   readonly #child: ChildProcess
-  readonly #ended: Promise<void>
+  readonly #end: ChildEnd
   #words = ''
-  #end: string | undefined
 
   /** It ends when its standard input does, so also when this process is killed. */
   constructor({ node, place, main, source, directory, args: more = [] }: AgentOptions) {
@@ -57,14 +57,7 @@ export class Agent {
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#words = (this.#words + text).slice(-LAST_CHARACTERS)
     })
-    this.#ended = new Promise((resolve) => {
-      const end = (reason: string): void => {
-        this.#end ??= reason
-        resolve()
-      }
-      this.#child.on('error', (error) => end(error.message))
-      this.#child.on('exit', (code, signal) => end(signal === null ? `exit code ${code ?? 0}` : `signal ${signal}`))
-    })
+    this.#end = new ChildEnd(this.#child)
   }
 
   /** For who measures the process. */
@@ -74,7 +67,7 @@ export class Agent {
 
   /** How it ended: `exit code 0`; undefined while it runs. */
   get end(): string | undefined {
-    return this.#end
+    return this.#end.reason
   }
 
   async status(): Promise<AgentStatus> {
@@ -95,7 +88,7 @@ export class Agent {
     const deadline = performance.now() + timeoutMs
     let status: AgentStatus | undefined
     while (performance.now() < deadline) {
-      if (this.#end !== undefined) throw this.#failure(`has ended (${this.#end})`)
+      if (this.#end.reason !== undefined) throw this.#failure(`has ended (${this.#end.reason})`)
       status = await this.status().catch(ignoreUnavailable)
       if (status !== undefined && satisfied(status)) return status
       await sleep(pollMs)
@@ -122,14 +115,14 @@ export class Agent {
   async stop(): Promise<void> {
     this.#child.stdin?.end()
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS)
-    await this.#ended
+    await this.#end.come
     clearTimeout(timer)
   }
 
   /** Ends it by force: for one whose namespace is about to go. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
-    await this.#ended
+    await this.#end.come
   }
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseCidr, parseIpPrefix } from '../../../src/base/ip.js'
+import { parseCidr } from '../../../src/base/ip.js'
 import { IPV4, IPV6 } from '../../../src/base/family.js'
 import { redirected, type Surroundings } from '../../../src/cni/attach.js'
 import {
@@ -14,10 +14,10 @@ import { NUD } from '../../../src/codec/rtnl/constants.js'
 import { type Neighbour } from '../../../src/codec/rtnl/neighbour.js'
 import { macOf } from '../../../src/model/lease.js'
 import { CNI_CODE } from '../../../src/cni/error.js'
-import { type Address } from '../../../src/codec/rtnl/address.js'
 import { type Link } from '../../../src/codec/rtnl/link.js'
 import { type Route } from '../../../src/codec/rtnl/route.js'
 import { exampleLease } from '../../support/lease.js'
+import { observedAddress } from '../../support/address.js'
 
 const LEASE = exampleLease()
 
@@ -35,15 +35,7 @@ const link = (fields: Partial<Link>): Link => ({
   ...fields,
 })
 
-const address = (text: string, index = 2): Address => ({
-  ...parseIpPrefix(text),
-  index,
-  scope: 0,
-  flags: 0x80,
-  permanent: true,
-  tentative: false,
-  dadFailed: false,
-})
+const address = (text: string, index = 2) => observedAddress(text, index)
 
 function route(to: string, gateway?: string, fields: Partial<Route> = {}): Route {
   const destination = parseCidr(to)

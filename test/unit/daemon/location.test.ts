@@ -1,10 +1,9 @@
 import t from 'tap'
-import { parseIpPrefix } from '../../../src/base/ip.js'
-import { type Address } from '../../../src/codec/rtnl/address.js'
 import { type Link } from '../../../src/codec/rtnl/link.js'
 import { Location } from '../../../src/daemon/location.js'
 import { type AddressSelection, DEFAULT_ROUTING } from '../../../src/routes/routing.js'
 import { node } from '../routes/fake-node.js'
+import { observedAddress } from '../../support/address.js'
 
 const link = (name: string): Link => ({ index: 0, name, up: true, running: true, loopback: false, mtu: 1500, group: 0 })
 const LINKS = new Map([
@@ -12,15 +11,7 @@ const LINKS = new Map([
   [3, link('eth1')],
 ])
 
-const address = (text: string, index: number): Address => ({
-  ...parseIpPrefix(text),
-  index,
-  scope: 0,
-  flags: 0x80,
-  permanent: true,
-  tentative: false,
-  dadFailed: false,
-})
+const address = observedAddress
 const BOTH = [address('192.168.0.1/24', 2), address('172.16.0.1/24', 3), address('fd00::1/64', 2)]
 const SELF = node('a', ['10.1.0.0/24'], ['192.168.0.1', 'fd00::1'])
 

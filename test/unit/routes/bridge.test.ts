@@ -1,10 +1,10 @@
 import t from 'tap'
 import { IPV4, IPV6 } from '../../../src/base/family.js'
-import { parseCidr, parseIpPrefix } from '../../../src/base/ip.js'
-import { type Address } from '../../../src/codec/rtnl/address.js'
+import { parseCidr } from '../../../src/base/ip.js'
 import { type Link } from '../../../src/codec/rtnl/link.js'
 import { planText } from '../../../src/ops/text.js'
 import { type BridgeActual, bridgeSysctls, planBridge, watchedSysctls } from '../../../src/routes/bridge.js'
+import { observedAddress } from '../../support/address.js'
 
 const DESIRED = { name: 'netloom0', subnets: [parseCidr('10.1.0.0/24'), parseCidr('fd00:1::/64')], mtu: 1450 }
 
@@ -20,15 +20,7 @@ const LINK: Link = {
   group: 0,
 }
 
-const address = (text: string, index = 7): Address => ({
-  ...parseIpPrefix(text),
-  index,
-  scope: 0,
-  flags: 0x80,
-  permanent: true,
-  tentative: false,
-  dadFailed: false,
-})
+const address = (text: string, index = 7) => observedAddress(text, index)
 
 const RIGHT: BridgeActual = {
   link: LINK,

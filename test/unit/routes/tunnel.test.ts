@@ -1,6 +1,6 @@
 import t from 'tap'
 import { IPV4, IPV6 } from '../../../src/base/family.js'
-import { parseCidr, parseIpPrefix } from '../../../src/base/ip.js'
+import { parseCidr } from '../../../src/base/ip.js'
 import { type Address } from '../../../src/codec/rtnl/address.js'
 import { type Link } from '../../../src/codec/rtnl/link.js'
 import { planText } from '../../../src/ops/text.js'
@@ -14,6 +14,7 @@ import {
   vtepMac,
 } from '../../../src/routes/tunnel.js'
 import { UNDERLAY_V4, UNDERLAY_V6 } from './fake-node.js'
+import { observedAddress } from '../../support/address.js'
 
 const SUBNETS = [parseCidr('10.1.0.0/24'), parseCidr('fd00:1::/64')]
 const VXLAN: Routing = { ...DEFAULT_ROUTING, mode: 'vxlan' }
@@ -33,15 +34,7 @@ const LINK: Link = {
   vxlan: { id: 110, local: '192.168.0.1', learning: false, port: 4789, udpChecksum: true },
 }
 
-const address = (text: string): Address => ({
-  ...parseIpPrefix(text),
-  index: 9,
-  scope: 0,
-  flags: 0x80,
-  permanent: true,
-  tentative: false,
-  dadFailed: false,
-})
+const address = (text: string): Address => observedAddress(text, 9)
 
 const RIGHT: TunnelActual = {
   link: LINK,

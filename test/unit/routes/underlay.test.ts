@@ -1,20 +1,12 @@
 import t from 'tap'
-import { formatCidr, parseIp, parseIpPrefix } from '../../../src/base/ip.js'
+import { formatCidr, parseIp } from '../../../src/base/ip.js'
 import { type Address } from '../../../src/codec/rtnl/address.js'
 import { DEFAULT_ROUTING, type Routing } from '../../../src/routes/routing.js'
 import { onLink, podMtu, tunnelMtu, underlaysOf } from '../../../src/routes/underlay.js'
 import { UNDERLAY_V4, UNDERLAY_V6 } from './fake-node.js'
+import { observedAddress } from '../../support/address.js'
 
-const address = (text: string, index: number, peer?: string): Address => ({
-  ...parseIpPrefix(text),
-  index,
-  scope: 0,
-  flags: 0x80,
-  permanent: true,
-  tentative: false,
-  dadFailed: false,
-  peer,
-})
+const address = (text: string, index: number, peer?: string): Address => ({ ...observedAddress(text, index), peer })
 
 const LINKS = new Map([
   [2, { name: 'eth0', mtu: 1500 }],
